@@ -1,0 +1,34 @@
+"""Quantitative microscopy of nerve tissue, in notebooks.
+
+``import axonlab as al`` is cheap: a module is imported when it is first used, ``al.io``.
+"""
+
+from importlib import import_module
+from importlib.metadata import version
+from types import ModuleType
+
+__version__ = version("axonlab")
+__all__ = [
+    "data",
+    "io",
+    "learn",
+    "measure",
+    "models",
+    "objects",
+    "phantom",
+    "plot",
+    "samples",
+    "score",
+    "segment",
+    "widgets",
+]
+
+
+def __getattr__(name: str) -> ModuleType:
+    if name not in __all__:
+        raise AttributeError(f"axonlab has no module {name!r}; it has {', '.join(__all__)}.")
+    return import_module(f"axonlab.{name}")
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

@@ -1,0 +1,228 @@
+"""fastai blocks over our own reader: pairs of micrograph and mask become patches for training."""
+
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from fastai.data.block import DataBlock, TransformBlock
+from fastai.data.transforms import FuncSplitter
+from fastai.vision.core import TensorImageBW, TensorMask
+from fasttransform import Transform
+from fastai.vision.augment import RandTransform
+from torch import Tensor
+
+from axonlab.augment import random_grid, random_intensity, sample
+from axonlab.io import read_image, read_labels
+from axonlab.micrograph import (
+    CLASSES,
+    UNLABELLED,
+    intensity_range,
+    normalise,
+    resize,
+    resize_labels,
+    shape_at,
+)
+
+PATCH = 256
+"""Side of a training patch in pixels."""
+
+MARGIN = 1.5
+"""Side of the square cut from an image over that of the patch warped out of it."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A micrograph with the masks of it, and the animal it comes from."""
+
+    image: Path
+    masks: tuple[Path, ...]
+    animal: str
+
+
+def find_pairs(folder: str | Path) -> list[Pair]:
+    """Find micrographs with manual masks in a BIDS microscopy data set.
+
+    Parameters
+    ----------
+    folder : path
+        Holds ``sub-*/micr/*`` and, under the same names plus ``_seg-axonmyelin-manual`` (and
+        ``_seg-uaxon-manual``), ``derivatives/labels/sub-*/micr/*.png``.
+
+    Raises
+    ------
+    ValueError
+        If nothing can be paired.
+    """
+    folder = Path(folder)
+    masks = folder / "derivatives" / "labels"
+    pairs = []
+    for image in sorted(folder.glob("sub-*/micr/*")):
+        stem = masks / image.relative_to(folder).with_suffix("")
+        found = [Path(f"{stem}_seg-{kind}-manual.png") for kind in ("axonmyelin", "uaxon")]
+        if image.suffix != ".json" and found[0].exists():
+            existing = tuple(mask for mask in found if mask.exists())
+            pairs.append(Pair(image, existing, image.parts[-3]))
+    if not pairs:
+        raise ValueError(
+            f"{folder}: no pair of image and mask found. Expected sub-*/micr/NAME.png with "
+            "derivatives/labels/sub-*/micr/NAME_seg-axonmyelin-manual.png (BIDS)."
+        )
+    return pairs
+
+
+def axon_block(
+    *,
+    classes: Sequence[str] = ("background", "myelin", "axon"),
+    pixel_size: float,
+    valid_animals: Sequence[str],
+    patch: int = PATCH,
+    patches_per_image: int = 32,
+    valid_patch: int = 768,
+) -> DataBlock:
+    """Return the DataBlock for training on pairs of micrograph and mask.
+
+    Training sees `patches_per_image` random patches of each image an epoch, warped and varied in
+    grey; validation sees the centre of each image, unchanged. Animals are never split.
+
+    Parameters
+    ----------
+    classes : sequence of str
+        What the network tells apart; other classes count as the first one.
+    pixel_size : float
+        In µm; images are resampled to it.
+    valid_animals : sequence of str
+        Animals whose images are for validation.
+    patch, valid_patch : int
+        Sides of the patches in pixels of `pixel_size`.
+
+    Examples
+    --------
+    ``axon_block(pixel_size=0.1, valid_animals=["sub-rat8"]).dataloaders(find_pairs(folder), bs=8)``
+    """
+
+    def is_valid(pair: Pair) -> bool:
+        return pair.animal in valid_animals
+
+    def repeat(pairs: Sequence[Pair]) -> list[Pair]:
+        missing = set(valid_animals) - {pair.animal for pair in pairs}
+        if missing:
+            raise ValueError(
+                f"No image of the validation animals {sorted(missing)}; "
+                f"found {sorted({pair.animal for pair in pairs})}."
+            )
+        return [p for p in pairs for _ in range(1 if is_valid(p) else patches_per_image)]
+
+    return DataBlock(
+        blocks=(MicrographBlock(pixel_size), LabelBlock(pixel_size, classes)),
+        get_items=repeat,
+        splitter=FuncSplitter(is_valid),
+        item_tfms=RandomPatch(round(patch * MARGIN), valid_patch),
+        batch_tfms=Augment(patch),
+    )
+
+
+def MicrographBlock(pixel_size: float) -> TransformBlock:
+    """Return the block that turns a `Pair` into its normalised image at `pixel_size` (µm)."""
+    return TransformBlock(type_tfms=ReadPixels(pixel_size))
+
+
+def LabelBlock(pixel_size: float, classes: Sequence[str]) -> TransformBlock:
+    """Return the block that turns a `Pair` into class numbers at `pixel_size` (µm)."""
+    return TransformBlock(type_tfms=ReadClasses(pixel_size, classes))
+
+
+class ReadPixels(Transform):
+    """Read the micrograph of a pair, normalised and at one pixel size."""
+
+    def __init__(self, pixel_size: float) -> None:
+        self.pixel_size = pixel_size
+
+    def encodes(self, pair: Pair) -> TensorImageBW:
+        return TensorImageBW(torch.from_numpy(_read_pair(pair, self.pixel_size)[0])[None])
+
+
+class ReadClasses(Transform):
+    """Read the masks of a pair as positions in `classes`, at one pixel size."""
+
+    def __init__(self, pixel_size: float, classes: Sequence[str]) -> None:
+        self.pixel_size = pixel_size
+        self.table = torch.zeros(256, dtype=torch.uint8)
+        self.table[UNLABELLED] = UNLABELLED
+        for position, name in enumerate(classes):
+            self.table[CLASSES[name]] = position
+
+    def encodes(self, pair: Pair) -> TensorMask:
+        labels = torch.from_numpy(_read_pair(pair, self.pixel_size)[1])
+        return TensorMask(self.table[labels.long()])
+
+
+@lru_cache(maxsize=64)
+def _read_pair(pair: Pair, pixel_size: float) -> tuple[np.ndarray, np.ndarray]:
+    """Read a pair once and keep it: every patch of an epoch is cut from the same arrays."""
+    micrograph = read_image(pair.image)
+    labels = read_labels(*pair.masks)
+    if labels.shape != micrograph.pixels.shape:
+        raise ValueError(
+            f"{pair.masks[0]}: a mask of shape {labels.shape} for {pair.image} of shape "
+            f"{micrograph.pixels.shape}. A mask must have the shape of its image."
+        )
+    shape = shape_at(labels.shape, micrograph.pixel_size, pixel_size)
+    pixels = normalise(resize(micrograph.pixels, shape), *intensity_range(micrograph.pixels))
+    return pixels, resize_labels(labels, shape).copy()
+
+
+class RandomPatch(RandTransform):
+    """Cut the same square from image and mask: anywhere for training, the centre otherwise.
+
+    Images smaller than the square are mirrored; the mask is unlabelled there.
+    """
+
+    order = 1
+    split_idx = None  # for training and validation
+
+    def __init__(self, size: int, valid_size: int) -> None:
+        super().__init__()
+        self.sizes = (size, valid_size)
+
+    def before_call(self, b: tuple[Tensor, Tensor], split_idx: int) -> None:
+        self.do = True
+        self.size = self.sizes[split_idx or 0]
+        spare = [max(0, n - self.size) for n in b[0].shape[-2:]]
+        draw = [int(torch.randint(n + 1, ())) for n in spare]
+        self.corner = [n // 2 for n in spare] if split_idx else draw
+
+    def encodes(self, x: TensorImageBW) -> TensorImageBW:
+        return TensorImageBW(self._cut(x, "symmetric"))
+
+    def encodes(self, x: TensorMask) -> TensorMask:  # noqa: F811  (fastai dispatches on the type)
+        return TensorMask(self._cut(x, "constant", constant_values=UNLABELLED))
+
+    def _cut(self, x: Tensor, mode: str, **how: int) -> Tensor:
+        y, x0 = self.corner
+        square = np.asarray(x)[..., y : y + self.size, x0 : x0 + self.size]
+        missing = [(0, 0)] * (square.ndim - 2) + [(0, self.size - n) for n in square.shape[-2:]]
+        return torch.from_numpy(np.pad(square, missing, mode, **how))  # type: ignore[call-overload]
+
+
+class Augment(RandTransform):
+    """Warp batches of squares into smaller patches and vary their grey values, for training."""
+
+    split_idx = 0
+
+    def __init__(self, patch: int) -> None:
+        super().__init__()
+        self.patch = patch
+
+    def before_call(self, b: tuple[Tensor, Tensor], split_idx: int) -> None:
+        self.do = True
+        self.grid = random_grid(len(b[0]), b[0].shape[-1], self.patch, b[0].device)
+
+    def encodes(self, x: TensorImageBW) -> TensorImageBW:
+        return TensorImageBW(random_intensity(sample(x, self.grid, "bilinear")))
+
+    def encodes(self, x: TensorMask) -> TensorMask:  # noqa: F811
+        return TensorMask(sample(x[:, None].float(), self.grid, "nearest")[:, 0].long())

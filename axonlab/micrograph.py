@@ -1,0 +1,175 @@
+"""What a micrograph is: pixels with a physical size, and the classes they can show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from PIL import Image
+
+CLASSES = {"background": 0, "myelin": 1, "axon": 2, "unmyelinated axon": 3}
+"""Class names and the ids they have in every label image."""
+
+UNLABELLED = 255
+"""Id of the pixels nobody has labelled: training and scores pass over them."""
+
+CLASS_COLOURS = {0: "#000000", 1: "#e69f00", 2: "#56b4e9", 3: "#009e73", UNLABELLED: "#808080"}
+"""Colour of each class id, from the colour-blind-safe palette of Okabe & Ito (2008)."""
+
+PIXEL_SIZE_RANGE_UM = (1e-3, 100.0)
+"""Pixel sizes outside 1 nm to 100 µm are taken for mistakes of the unit."""
+
+PERCENTILES = (1.0, 99.0)
+"""Percentiles of the whole image that `normalise` maps to 0 and 1."""
+
+
+@dataclass(frozen=True)
+class Micrograph:
+    """A grey image of nerve tissue whose pixels have a known, square size.
+
+    Parameters
+    ----------
+    pixels : (H, W) array
+        Grey values in the units of the detector, kept as float32.
+    pixel_size : float
+        Edge length of one pixel in µm.
+    name : str
+        What to call the image in tables and file names.
+    pixel_size_source : str
+        Where the pixel size comes from; it is written into the provenance.
+
+    Raises
+    ------
+    ValueError
+        If the pixels are not a finite, non-empty plane or the pixel size is absurd.
+
+    Examples
+    --------
+    >>> Micrograph(np.zeros((3, 4)), pixel_size=0.1, name="blank").shape_um
+    (0.30000000000000004, 0.4)
+    """
+
+    pixels: NDArray[np.float32] = field(repr=False)
+    pixel_size: float
+    name: str = "micrograph"
+    pixel_size_source: str = "caller"
+
+    def __post_init__(self) -> None:
+        pixels = np.asarray(self.pixels, dtype=np.float32)
+        check_plane(pixels, self.name)
+        if not np.isfinite(pixels).all():
+            bad = int(pixels.size - np.isfinite(pixels).sum())
+            raise ValueError(
+                f"{self.name}: {bad} of {pixels.size} pixels are NaN or infinite. "
+                "Replace them, for example with numpy.nan_to_num, before you go on."
+            )
+        object.__setattr__(self, "pixels", pixels)
+        object.__setattr__(self, "pixel_size", check_pixel_size(self.pixel_size, self.name))
+
+    @property
+    def shape_um(self) -> tuple[float, float]:
+        """Height and width of the field in µm."""
+        height, width = self.pixels.shape
+        return height * self.pixel_size, width * self.pixel_size
+
+
+def check_plane(array: NDArray[np.generic], name: str) -> None:
+    """Raise ValueError unless `array` is two-dimensional and holds at least one pixel."""
+    if array.ndim != 2:
+        raise ValueError(
+            f"{name}: found an array of shape {array.shape}, expected one plane (rows, columns). "
+            "Choose a single section or channel first."
+        )
+    if array.size == 0:
+        raise ValueError(f"{name}: the image has no pixels (shape {array.shape}).")
+
+
+def check_pixel_size(pixel_size: float, name: str) -> float:
+    """Return a pixel size in µm as float, or raise ValueError when it is absurd."""
+    low, high = PIXEL_SIZE_RANGE_UM
+    value = float(pixel_size)
+    if not low <= value <= high:
+        raise ValueError(
+            f"{name}: a pixel size of {value:g} µm is outside {low:g} to {high:g} µm. "
+            "Sizes are given in µm (100 nm is 0.1): pass the right one as pixel_size=..."
+        )
+    return value
+
+
+def intensity_range(
+    pixels: NDArray[np.float32], percentiles: tuple[float, float] = PERCENTILES
+) -> tuple[float, float]:
+    """Return the grey values at two percentiles of a whole image.
+
+    Compute it once per image and hand it to every tile of that image, so that a tile is
+    normalised like its image.
+
+    Parameters
+    ----------
+    pixels : (H, W) float32 array
+    percentiles : pair of float
+        Lower and upper percentile, 0 to 100.
+
+    Returns
+    -------
+    low, high : float
+        In grey values of the image.
+    """
+    # A regular subset of a quarter million pixels fixes a percentile to well below a grey level.
+    step = max(1, int(np.sqrt(pixels.size / 250_000)))
+    low, high = np.percentile(pixels[::step, ::step], percentiles)
+    return float(low), float(high)
+
+
+def normalise(pixels: NDArray[np.float32], low: float, high: float) -> NDArray[np.float32]:
+    """Map grey values `low` to 0 and `high` to 1, linearly and without clipping.
+
+    A flat image (``low == high``) becomes 0 everywhere.
+
+    Examples
+    --------
+    >>> normalise(np.array([[10, 20, 40]], np.float32), 10, 30)
+    array([[0. , 0.5, 1.5]], dtype=float32)
+    """
+    if high <= low:
+        return np.zeros_like(pixels)
+    return (pixels - np.float32(low)) * np.float32(1 / (high - low))
+
+
+def resize(plane: ArrayLike, shape: tuple[int, int]) -> NDArray[np.float32]:
+    """Resample a plane to another shape over the same field of view.
+
+    Linear interpolation; when shrinking, every input pixel under an output pixel counts
+    (no aliasing).
+
+    Parameters
+    ----------
+    plane : (H, W) array
+    shape : pair of int
+        Rows and columns wanted.
+    """
+    array = np.ascontiguousarray(plane, dtype=np.float32)
+    if array.shape == shape:
+        return array
+    image = Image.fromarray(array, mode="F")
+    return np.asarray(image.resize(shape[::-1], Image.Resampling.BILINEAR))
+
+
+def resize_labels(labels: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.uint8]:
+    """Resample a label image to another shape by nearest neighbour: no class is invented."""
+    if labels.shape == shape:
+        return labels
+    return np.asarray(Image.fromarray(labels).resize(shape[::-1], Image.Resampling.NEAREST))
+
+
+def shape_at(shape: tuple[int, int], pixel_size: float, wanted: float) -> tuple[int, int]:
+    """Return the shape an image of `pixel_size` takes at the `wanted` pixel size, both in µm.
+
+    Examples
+    --------
+    >>> shape_at((1000, 500), 0.05, 0.1)
+    (500, 250)
+    """
+    height, width = (max(1, round(n * pixel_size / wanted)) for n in shape)
+    return height, width

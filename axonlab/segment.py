@@ -1,0 +1,173 @@
+"""A trained model over an image: probabilities, and the classes they mean."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from axonlab.micrograph import (
+    CLASSES,
+    Micrograph,
+    intensity_range,
+    normalise,
+    resize,
+    shape_at,
+)
+from axonlab.models import Model, fast_dtype, load_model
+
+TILE = 768
+"""Side of a tile in pixels of the model: bounds the memory of the activations to some 300 MB."""
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """What a model saw in a micrograph, on the grid of the micrograph.
+
+    Parameters
+    ----------
+    labels : (H, W) uint8 array
+        Class ids.
+    probabilities : (n_classes, H, W) float32 array
+        In the order of `classes`; they sum to 1.
+    classes : list of str
+    provenance : dict
+        Image, model and settings that led here; goes into a JSON file.
+    """
+
+    labels: NDArray[np.uint8] = field(repr=False)
+    probabilities: NDArray[np.float32] = field(repr=False)
+    classes: list[str]
+    provenance: dict[str, Any]
+
+
+def segment(
+    micrograph: Micrograph, model: str | Path | Model = "sem", *, tile: int = TILE
+) -> Segmentation:
+    """Segment a micrograph at the model's pixel size and bring the result back to its own grid.
+
+    Parameters
+    ----------
+    micrograph : Micrograph
+    model : str, path or Model
+        Name of a model that comes with axonlab, a model file, or a loaded model.
+    tile : int
+        Side of a tile in pixels of the model. It bounds memory and has no influence on the
+        result.
+
+    Returns
+    -------
+    Segmentation
+    """
+    if not isinstance(model, Model):
+        model = load_model(model)
+    card = model.card
+    own_shape = micrograph.pixels.shape
+    low, high = intensity_range(micrograph.pixels, card.percentiles)
+    shape = shape_at(own_shape, micrograph.pixel_size, card.pixel_size)
+    pixels = normalise(resize(micrograph.pixels, shape), low, high)
+    coarse = predict(model.network, pixels, tile=tile)
+    probabilities = np.stack([resize(plane, own_shape) for plane in coarse])
+    provenance = {
+        "image": micrograph.name,
+        "image_sha256": hashlib.sha256(micrograph.pixels.tobytes()).hexdigest(),
+        "image_shape": list(own_shape),
+        "pixel_size_um": micrograph.pixel_size,
+        "pixel_size_source": micrograph.pixel_size_source,
+        "grey_values_mapped_to_0_and_1": [low, high],
+        "model": card.name,
+        "model_sha256": model.sha256,
+        "model_pixel_size_um": card.pixel_size,
+        "classes": card.classes,
+        "versions": {name: version(name) for name in ("axonlab", "torch", "numpy")},
+        "made": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    labels = classify(probabilities, card.classes)
+    return Segmentation(labels, probabilities, list(card.classes), provenance)
+
+
+def classify(probabilities: NDArray[np.float32], classes: list[str]) -> NDArray[np.uint8]:
+    """Return the id of the most probable class of every pixel.
+
+    Parameters
+    ----------
+    probabilities : (n_classes, H, W) array
+    classes : list of str
+        Class names in the order of the first axis.
+    """
+    ids = np.array([CLASSES[name] for name in classes], np.uint8)
+    return ids[probabilities.argmax(0)]
+
+
+def predict(
+    network: nn.Module, pixels: NDArray[np.float32], *, tile: int = TILE
+) -> NDArray[np.float32]:
+    """Return the class probabilities of normalised pixels at the network's resolution.
+
+    Parameters
+    ----------
+    network : UNet
+    pixels : (H, W) float32 array
+    tile : int
+        Side of a tile, rounded up to a multiple of the network's stride.
+
+    Returns
+    -------
+    (n_classes, H, W) float32 array
+
+    Notes
+    -----
+    Tiling is exact: tiles start at multiples of the total stride and are seen with all
+    the context that can influence them, so the result is that of the whole image at once, to the
+    rounding of the convolutions. On CPU and GPU alike batch norm is folded into the convolutions,
+    and arithmetic is bfloat16 where the machine computes it fast.
+    """
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    dtype = fast_dtype(device)
+    ready = _fold_batch_norm(network).to(device, dtype, memory_format=torch.channels_last)
+    (stride, _), (halo, _) = network.stride, network.halo
+    tile = -(-tile // stride) * stride
+    height, width = pixels.shape
+    padding = [(0, -n % stride) for n in pixels.shape]
+    padded = torch.from_numpy(np.pad(pixels, padding, mode="symmetric"))[None, None]
+    result: NDArray[np.float32] | None = None
+    for top, left in product(range(0, height, tile), range(0, width, tile)):
+        rows, y = _window(top, tile, halo, padded.shape[2])
+        columns, x = _window(left, tile, halo, padded.shape[3])
+        with torch.inference_mode():
+            view = padded[..., rows, columns].to(device, dtype, memory_format=torch.channels_last)
+            part = ready(view)[0, :, y, x].float().softmax(0).cpu().numpy()
+        if result is None:
+            result = np.empty((len(part), *padded.shape[2:]), np.float32)
+        result[:, top : top + tile, left : left + tile] = part
+    assert result is not None
+    return result[:, :height, :width]
+
+
+def _window(start: int, tile: int, halo: int, length: int) -> tuple[slice, slice]:
+    """Return what a tile sees along one axis, and where the tile lies in that."""
+    stop = min(start + tile, length)
+    first = max(start - halo, 0)
+    return slice(first, min(stop + halo, length)), slice(start - first, stop - first)
+
+
+def _fold_batch_norm(network: nn.Module) -> nn.Module:
+    """Return a copy for inference in which every batch norm is part of the convolution before."""
+    folded = copy.deepcopy(network).eval()
+    for block in [m for m in folded.modules() if isinstance(m, nn.Sequential)]:
+        for i in range(len(block) - 1):
+            if isinstance(block[i + 1], nn.BatchNorm2d):
+                block[i] = fuse_conv_bn_eval(block[i], block[i + 1])
+                block[i + 1] = nn.Identity()
+    return folded
