@@ -1,6 +1,5 @@
 """fastai blocks over our own reader: pairs of micrograph and mask become patches for training."""
 
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -10,9 +9,9 @@ import numpy as np
 import torch
 from fastai.data.block import DataBlock, TransformBlock
 from fastai.data.transforms import FuncSplitter
+from fastai.vision.augment import RandTransform
 from fastai.vision.core import TensorImageBW, TensorMask
 from fasttransform import Transform
-from fastai.vision.augment import RandTransform
 from torch import Tensor
 
 from axonlab.augment import random_grid, random_intensity, sample
@@ -114,6 +113,11 @@ def axon_block(
                 f"No image of the validation animals {sorted(missing)}; "
                 f"found {sorted({pair.animal for pair in pairs})}."
             )
+        if all(is_valid(pair) for pair in pairs):
+            raise ValueError(
+                f"All animals {sorted(set(valid_animals))} are for validation: none is left to "
+                "train on."
+            )
         return [p for p in pairs for _ in range(1 if is_valid(p) else patches_per_image)]
 
     return DataBlock(
@@ -160,8 +164,16 @@ class ReadClasses(Transform):
         return TensorMask(self.table[labels.long()])
 
 
-@lru_cache(maxsize=64)
 def _read_pair(pair: Pair, pixel_size: float) -> tuple[np.ndarray, np.ndarray]:
+    """Read a pair, again only when its files have changed: masks are corrected between trainings."""
+    changed = tuple(path.stat().st_mtime_ns for path in (pair.image, *pair.masks))
+    return _read_once(pair, pixel_size, changed)
+
+
+@lru_cache(maxsize=64)
+def _read_once(
+    pair: Pair, pixel_size: float, changed: tuple[int, ...]
+) -> tuple[np.ndarray, np.ndarray]:
     """Read a pair once and keep it: every patch of an epoch is cut from the same arrays."""
     micrograph = read_image(pair.image)
     labels = read_labels(*pair.masks)

@@ -303,19 +303,6 @@ def _check_target(path: Path, overwrite: bool) -> None:
         raise FileExistsError(f"{path} exists. Pass overwrite=True to replace it.")
 
 
-def _existing(path: str | Path) -> Path:
-    path = Path(path)
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: no such file (looked in {path.absolute().parent}).")
-    if path.is_dir() and not _is_zarr(path):
-        raise IsADirectoryError(f"{path}: a folder, expected an image file or an OME-Zarr.")
-    return path
-
-
-def _is_zarr(path: Path) -> bool:
-    return any((path / name).exists() for name in ("zarr.json", ".zgroup", ".zarray"))
-
-
 def _stem(path: Path) -> str:
     return re.sub(r"\.ome$", "", path.stem)
 
@@ -329,94 +316,6 @@ def _read_grey(path: Path, region: Region) -> tuple[NDArray[np.float32], list[fl
         # ITU-R BT.601; the weights sum to 1, so that grey stored as RGB keeps its values
         grey = array[..., :3].astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
     return grey.astype(np.float32), tagged
-
-
-def _read_array(path: Path, region: Region) -> tuple[NDArray[Any], list[float]]:
-    """Return (H, W) or (H, W, samples) of any format, and what `_read_grey` says."""
-    try:
-        if path.is_dir():
-            array, tagged = _read_ome_zarr(path, region)
-        else:
-            array, tagged = _read_file(path, region)
-    except _Refused as error:
-        raise ValueError(f"{path}: {error}") from None
-    except Exception as error:  # decoders raise whatever they like on damaged files
-        raise ValueError(
-            f"{path}: could not be read, the file is probably damaged or cut short "
-            f"({type(error).__name__}: {error}). Copy or export it again."
-        ) from error
-    check_plane(array if array.ndim != 3 else array[..., 0], str(path))
-    return array, tagged
-
-
-class _Refused(Exception):
-    """A file that is sound but not what was asked for."""
-
-
-def _read_file(path: Path, region: Region) -> tuple[NDArray[Any], list[float]]:
-    with path.open("rb") as file:
-        magic = file.read(8)
-    if not magic:
-        raise _Refused("the file is empty.")
-    if magic.startswith((b"II", b"MM")):
-        return _read_tiff(path, region)
-    if magic == b"\x89PNG\r\n\x1a\n":
-        return imagecodecs.png_decode(path.read_bytes())[region], []
-    if magic.startswith(b"\xff\xd8\xff"):
-        content = path.read_bytes()
-        if b"\xff\xd9" not in content[-64:]:  # the decoder would fill what is missing with grey
-            raise _Refused("the JPEG is cut short: its end is missing. Copy or export it again.")
-        return imagecodecs.jpeg8_decode(content)[region], []
-    raise _Refused(
-        f"not an image that axonlab reads (it begins with {magic!r}). "
-        "Expected PNG, JPEG, TIFF, OME-TIFF or OME-Zarr, whatever the file is called."
-    )
-
-
-def _read_tiff(path: Path, region: Region) -> tuple[NDArray[Any], list[float]]:
-    with tifffile.TiffFile(path) as tif:
-        series = tif.series[0]
-        if 0 in series.shape:
-            raise _Refused(f"the image has no pixels (shape {series.shape}).")
-        store = series.levels[0].aszarr()
-        try:
-            array = _plane(zarr.open_array(store, mode="r"), str(series.axes), region)
-        finally:
-            store.close()
-        return array, tiff_pixel_sizes(tif)
-
-
-def _read_ome_zarr(path: Path, region: Region) -> tuple[NDArray[Any], list[float]]:
-    group = zarr.open_group(path, mode="r")
-    attributes = dict(group.attrs)
-    scales = dict(attributes.get("ome", attributes)).get("multiscales")
-    if not scales:
-        raise _Refused("a Zarr without OME 'multiscales' metadata, expected an OME-Zarr image.")
-    axes = "".join(str(axis["name"]) for axis in scales[0]["axes"]).upper()
-    array = group[scales[0]["datasets"][0]["path"]]
-    return _plane(array, axes.replace("C", "S"), region), ome_zarr_pixel_sizes(scales[0])
-
-
-def _plane(array: Any, axes: str, region: Region) -> NDArray[Any]:
-    """Read one region of the only plane of a lazy array, samples last."""
-    index: list[Any] = []
-    kept = ""
-    for axis, length in zip(axes, array.shape, strict=True):
-        if axis in "YX":
-            index.append(region["YX".index(axis)])
-            kept += axis
-        elif axis == "S" and length <= 4:
-            index.append(slice(None))
-            kept += axis
-        elif length == 1:
-            index.append(0)
-        else:
-            raise _Refused(
-                f"{length} planes along axis {axis} (shape {array.shape}), expected one plane. "
-                "Save the section or channel you want as an image of its own."
-            )
-    plane = np.asarray(array[tuple(index)])
-    return np.moveaxis(plane, 0, -1) if kept == "SYX" else plane
 
 
 def _read_whole_numbers(path: Path) -> NDArray[np.int64]:
@@ -457,22 +356,6 @@ def _read_mask(path: Path, values: Mapping[int, str] | None) -> NDArray[np.uint8
         )
     table = np.array([meaning.get(int(v), UNLABELLED) for v in found], np.uint8)
     return table[inverse].reshape(array.shape)
-
-
-def _read_indexed_png(path: Path) -> tuple[bool, NDArray[np.int64] | None]:
-    """Tell whether a file is one of ours, and return the indices of a PNG with a palette."""
-    if path.suffix.lower() in (".tif", ".tiff"):
-        try:
-            with tifffile.TiffFile(path) as tif:
-                return tif.pages.first.description == _LABEL_TAG, None
-        except Exception:  # the reader proper will say what is wrong
-            return False, None
-    try:
-        with Image.open(path) as image:
-            is_tagged = image.info.get("Comment") == _LABEL_TAG
-            return is_tagged, np.asarray(image, np.int64) if is_tagged else None
-    except OSError:  # likewise
-        return False, None
 
 
 def _mask_values(

@@ -69,10 +69,10 @@ class CrossEntropyDice(nn.Module):
         # (pixels, classes): only what is labelled takes part from here on
         logits, target = logits.movedim(1, -1)[labelled], target[labelled]
         truth = functional.one_hot(target, logits.shape[1]).float()
-        predicted = logits.softmax(1)
-        sums = truth.sum(0)
-        dice = 2 * (predicted * truth).sum(0) / (predicted.sum(0) + sums)
-        return functional.cross_entropy(logits, target) + 1 - dice[sums > 0].mean()
+        present = truth.any(0)
+        truth, predicted = truth[:, present], logits.softmax(1)[:, present]
+        dice = 2 * (predicted * truth).sum(0) / (predicted.sum(0) + truth.sum(0))
+        return functional.cross_entropy(logits, target) + 1 - dice.mean()
 
 
 class ClassDice(Metric):
@@ -130,6 +130,10 @@ class SaveEveryEpoch(Callback):
     def __init__(self, path: Path, card: ModelCard) -> None:
         self.path = path
         self.card = card
+
+    def before_fit(self) -> None:
+        """Stand aside while the learning rate is searched: its weights are thrown away."""
+        self.run = not hasattr(self.learn, "lr_finder")
 
     def after_epoch(self) -> None:
         """Replace the file of the epoch before."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
 from axonlab.io import write_bytes
-from axonlab.micrograph import CLASSES, PERCENTILES
+from axonlab.micrograph import CLASSES, PERCENTILES, check_pixel_size
 
 WEIGHTS = Path(__file__).parent / "weights"
 FEATURES = (32, 64, 128, 192, 256)
@@ -81,16 +83,14 @@ class UNet(nn.Module):
             _two_convolutions(*io, k) for *io, k in zip(inputs, features, self.kernels, strict=True)
         )
         self.pool = nn.ModuleList(pool(step) for step in steps)
-        self.narrow = nn.ModuleList(
-            conv(low, high, 1) for high, low in zip(features[:-1], features[1:], strict=True)
-        )
+        self.narrow = nn.ModuleList(conv(low, high, 1) for high, low in pairwise(features))
         self.up = nn.ModuleList(
             _two_convolutions(2 * f, f, k)
             for f, k in zip(features[:-1], self.kernels[:-1], strict=True)
         )
         self.head = conv(features[0], n_classes, 1)
 
-        self.stride = tuple(int(torch.tensor(s).prod()) for s in zip(*steps, strict=True))
+        self.stride = tuple(math.prod(s) for s in zip(*steps, strict=True))
         self.halo = tuple(self._axis_halo(axis) for axis in range(axes))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -147,6 +147,18 @@ def _repeat(x: Tensor, step: tuple[int, ...]) -> Tensor:
 ARCHITECTURES = {"UNet": UNet}
 
 
+# what a damaged or hostile file can make the parser and the network raise
+_DAMAGE = (
+    SafetensorError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    RuntimeError,
+)
+
+
 def _versions() -> dict[str, str]:
     return {name: version(name) for name in ("axonlab", "torch", "fastai")}
 
@@ -184,6 +196,14 @@ class ModelCard:
     versions: dict[str, str] = field(default_factory=_versions)
 
     def __post_init__(self) -> None:
+        # As it is read back from a file: what JSON cannot hold fails now, not after a training.
+        for name in ("classes", "architecture", "training", "scores", "versions"):
+            object.__setattr__(self, name, json.loads(json.dumps(getattr(self, name))))
+        low, high = map(float, self.percentiles)
+        object.__setattr__(self, "percentiles", (low, high))
+        if not 0 <= low < high <= 100:
+            raise ValueError(f"Model card: percentiles {low:g} and {high:g}, expected 0 to 100.")
+        check_pixel_size(self.pixel_size, "Model card")
         unknown = [c for c in self.classes if c not in CLASSES]
         if unknown:
             raise ValueError(f"Model card: unknown classes {unknown}, known are {list(CLASSES)}.")
@@ -191,6 +211,11 @@ class ModelCard:
             raise ValueError(
                 f"Model card: unknown architecture {self.architecture.get('class')!r}, "
                 f"known are {list(ARCHITECTURES)}."
+            )
+        if self.architecture.get("n_classes") != len(self.classes):
+            raise ValueError(
+                f"Model card: {len(self.classes)} classes {self.classes}, but the network has "
+                f"n_classes={self.architecture.get('n_classes')!r}."
             )
 
     def build(self) -> nn.Module:
@@ -259,22 +284,24 @@ def load_model(name_or_path: str | Path) -> Model:
             f"No model {str(name_or_path)!r}: expected a .safetensors file or one of {names()}."
         )
     content = path.read_bytes()
-    card = _read_card(path, content)
-    network = card.build()
+    card, weights = _parse(path, content)
     try:
-        network.load_state_dict(load_tensors(content))
-    except RuntimeError as error:
+        with torch.device("meta"):  # takes no memory, whatever sizes the card claims
+            network = card.build()
+        network.load_state_dict(weights, assign=True)
+    except _DAMAGE as error:
         raise ValueError(f"{path}: the weights do not fit the model card. {error}") from error
-    return Model(network.eval(), card, hashlib.sha256(content).hexdigest())
+    return Model(network.float().eval(), card, hashlib.sha256(content).hexdigest())
 
 
-def _read_card(path: Path, content: bytes) -> ModelCard:
+def _parse(path: Path, content: bytes) -> tuple[ModelCard, dict[str, Tensor]]:
     try:
-        load_tensors(content)  # checks every offset, before anything is believed
+        weights = load_tensors(content)  # checks every offset, before anything is believed
         header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
         card = json.loads(header["__metadata__"]["card"])
-        return ModelCard(**{f.name: card[f.name] for f in fields(ModelCard) if f.name in card})
-    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        known = {f.name: card[f.name] for f in fields(ModelCard) if f.name in card}
+        return ModelCard(**known), weights
+    except _DAMAGE as error:
         raise ValueError(
             f"{path}: not a model file of axonlab ({type(error).__name__}: {error}). Expected "
             ".safetensors with a model card; pickled models (.pkl, .pth) are never opened, "

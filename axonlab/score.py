@@ -58,4 +58,5 @@ def class_scores(labels: NDArray[np.uint8], truth: NDArray[np.uint8]) -> pd.Data
                 "recall": common / true if true else np.nan,
                 "truth_pixels": true,
             }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("class")
+    columns = ["dice", "precision", "recall", "truth_pixels"]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("class")

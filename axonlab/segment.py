@@ -137,6 +137,8 @@ def predict(
     dtype = fast_dtype(device)
     ready = _fold_batch_norm(network).to(device, dtype, memory_format=torch.channels_last)
     (stride, _), (halo, _) = network.stride, network.halo
+    if tile < 1:
+        raise ValueError(f"A tile of {tile} pixels: expected at least 1.")
     tile = -(-tile // stride) * stride
     height, width = pixels.shape
     padding = [(0, -n % stride) for n in pixels.shape]

@@ -1,0 +1,149 @@
+"""Sample micrographs by name: phantoms that come with axonlab, and public data sets."""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pooch
+from numpy.typing import NDArray
+
+from axonlab.io import read_image, read_labels
+from axonlab.micrograph import Micrograph
+
+DATA_VARIABLE = "AXONLAB_DATA"
+"""Environment variable naming a folder that already holds data sets: nothing is downloaded."""
+
+_COMPLETE = ".complete"  # file that marks a data set whose download has finished
+_PACKAGE = Path(__file__).parent
+# beside the modules when installed from a wheel, at the top of the project otherwise
+_BUNDLED = next(p for p in (_PACKAGE / "data_samples", _PACKAGE.parent / "data_samples") if p.is_dir())
+
+
+def names() -> list[str]:
+    """Return the names of the sample micrographs, real ones first."""
+    return list(_catalogue()["samples"])
+
+
+def at_hand() -> list[str]:
+    """Return the names of the samples that need no download, real ones first."""
+    return [n for n in names() if _local_folder(_sample(n)["dataset"]) is not None]
+
+
+def datasets() -> pd.DataFrame:
+    """Return what public data there is: one row per data set, with licence and citation."""
+    columns = ["title", "pixel_size_um", "labels", "licence", "citation", "split", "url"]
+    table = pd.DataFrame.from_dict(_catalogue()["datasets"], orient="index")
+    table["url"] = table["url"].fillna("https://github.com/" + table["repository"])
+    return table[columns].rename_axis("name")
+
+
+def load(name: str) -> Micrograph:
+    """Return a sample micrograph.
+
+    A real sample that is not at hand is downloaded with its data set. If that fails, a warning
+    says so, and a bundled phantom that looks like it is returned instead.
+
+    Raises
+    ------
+    ValueError
+        If there is no such sample.
+    """
+    folder, sample = _locate(name)
+    return read_image(folder / sample["image"])
+
+
+def load_labels(name: str) -> NDArray[np.uint8]:
+    """Return the manual labels of a real sample, the true ones of a phantom, as class ids.
+
+    Replaced, like the image by `load`, by those of a phantom when the data set is out of reach.
+    """
+    folder, sample = _locate(name)
+    return read_labels(*(folder / mask for mask in sample["masks"]))
+
+
+def fetch(dataset: str) -> Path:
+    """Return the folder of a data set, downloading it to the user's cache where necessary.
+
+    Files are checked by their SHA-256 and are not downloaded twice. The cache can be moved with
+    the environment variable AXONLAB_CACHE.
+
+    Parameters
+    ----------
+    dataset : str
+        A name from `datasets`, or ``"phantoms"``: the bundled ones.
+
+    Raises
+    ------
+    ValueError
+        If there is no such data set, or it can only be downloaded by hand.
+    ConnectionError
+        If the download failed.
+    """
+    local = _local_folder(dataset)
+    if local is not None:
+        return local
+    entry = _catalogue()["datasets"][dataset]
+    if "files" not in entry:
+        raise ValueError(f"{dataset!r} must be downloaded by hand, from {entry['url']}.")
+    store = pooch.create(
+        path=_cache() / dataset, base_url=entry["base_url"], registry=entry["files"], retry_if_failed=1
+    )
+    try:
+        for file in entry["files"]:
+            store.fetch(file)
+    except (OSError, ValueError) as error:  # no network, no space, a file that is not the one
+        raise ConnectionError(
+            f"{dataset!r} could not be downloaded from {entry['base_url']} ({error}). Try again "
+            f"with a network, or set {DATA_VARIABLE} to a folder that holds {dataset}/."
+        ) from error
+    (store.abspath / _COMPLETE).touch()
+    return Path(store.abspath)
+
+
+def _locate(name: str) -> tuple[Path, dict[str, Any]]:
+    """Return the folder of a sample's data set, and the sample or its stand-in."""
+    sample = _sample(name)
+    try:
+        return fetch(sample["dataset"]), sample
+    except ConnectionError as error:
+        bundled = _catalogue()["datasets"][sample["dataset"]]["bundled"]
+        warnings.warn(f"{error} The bundled sample {bundled!r} is used instead.", stacklevel=3)
+        return fetch("phantoms"), _sample(bundled)
+
+
+def _sample(name: str) -> dict[str, Any]:
+    samples: dict[str, dict[str, Any]] = _catalogue()["samples"]
+    if name not in samples:
+        raise ValueError(f"No sample {name!r}, there are {', '.join(samples)}.")
+    return samples[name]
+
+
+def _local_folder(dataset: str) -> Path | None:
+    """Return where a data set already lies, if it does."""
+    if dataset == "phantoms":
+        return _BUNDLED / dataset
+    if dataset not in _catalogue()["datasets"]:
+        known = ", ".join(_catalogue()["datasets"])
+        raise ValueError(f"No data set {dataset!r}, there are phantoms, {known}.")
+    given = os.environ.get(DATA_VARIABLE)
+    if given and (Path(given) / dataset).is_dir():
+        return Path(given).resolve() / dataset
+    downloaded = _cache() / dataset
+    return downloaded if (downloaded / _COMPLETE).exists() else None
+
+
+def _cache() -> Path:
+    return Path(os.environ.get("AXONLAB_CACHE") or pooch.os_cache("axonlab"))
+
+
+@cache
+def _catalogue() -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((_BUNDLED / "catalogue.json").read_text(encoding="utf-8"))
+    return content

@@ -1,0 +1,55 @@
+"""A form of drop-down lists over a plain object."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import ipywidgets
+
+
+class Form(ipywidgets.HBox):  # type: ignore[misc]  # ipywidgets has no types
+    """One drop-down list per setting; a choice is written to the settings at once.
+
+    Parameters
+    ----------
+    settings : SimpleNamespace
+        Holds the useful answer to begin with. The cells that follow read this object and need
+        no widget.
+    **options : sequence of str
+        What can be chosen, by the name of the setting.
+
+    Raises
+    ------
+    ValueError
+        If a setting is not among its options.
+
+    Examples
+    --------
+    >>> settings = SimpleNamespace(model="sem")
+    >>> form = Form(settings, model=["sem", "tem"])
+    >>> form.children[0].value = "tem"
+    >>> settings.model
+    'tem'
+    """
+
+    def __init__(self, settings: SimpleNamespace, **options: Sequence[str]) -> None:
+        lists = []
+        for name, choices in options.items():
+            value = getattr(settings, name)
+            if value not in choices:
+                raise ValueError(f"{name} = {value!r}: choose one of {', '.join(choices)}.")
+            lists.append(self._drop_down(settings, name, value, choices))
+        super().__init__(lists)
+
+    @staticmethod
+    def _drop_down(
+        settings: SimpleNamespace, name: str, value: str, choices: Sequence[str]
+    ) -> ipywidgets.Dropdown:
+        def keep(change: dict[str, Any]) -> None:
+            setattr(settings, name, change["new"])
+
+        drop_down = ipywidgets.Dropdown(options=choices, value=value, description=name)
+        drop_down.observe(keep, "value")
+        return drop_down
