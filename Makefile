@@ -1,16 +1,54 @@
-# On a fresh machine: `make tour`. Every target installs what it needs into .venv first.
+# On a fresh machine: `make tour`. Every target first installs what it needs into .venv;
+# `make tour PYTHON=python3.13` chooses the interpreter it is made with.
 PYTHON ?= python3
-VENV := .venv
-BIN := $(VENV)/bin
+BIN := .venv/bin
+INSTALLED := .venv/installed
 
-.PHONY: lab tour test check bench clean
+# notebooks run in their own folder, where a relative path would lead elsewhere
+ifdef AXONLAB_DATA
+export AXONLAB_DATA := $(abspath $(AXONLAB_DATA))
+endif
 
-lab: $(VENV)/installed
+.PHONY: lab tour test check bench models samples clean
+
+lab: $(INSTALLED)
 	$(BIN)/jupyter lab notebooks/00_tour.ipynb
 
+tour: $(INSTALLED)
+	mkdir -p runs/tour
+	$(BIN)/papermill notebooks/00_tour.ipynb runs/tour/00_tour.ipynb
+	@ls -l runs/tour
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest
+
+check: $(INSTALLED)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/nbstripout --verify notebooks/*.ipynb
+
+bench: $(INSTALLED)
+	$(BIN)/python tests/benchmarks/bench_fibres.py
+	$(BIN)/python tests/benchmarks/bench_segment.py
+
+# retrains the models that come with axonlab: about 45 minutes on two cores
+models: $(INSTALLED)
+	mkdir -p runs/train/sem axonlab/weights
+	$(BIN)/papermill notebooks/02_train.ipynb runs/train/sem/02_train.ipynb
+	cp runs/train/sem/model.safetensors axonlab/weights/sem.safetensors
+
+# draws the bundled phantoms anew
+samples: $(INSTALLED)
+	$(BIN)/python data_samples/make_phantoms.py
+
+clean:
+	rm -rf .venv runs dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
 # pip again only when pyproject.toml has changed
-$(VENV)/installed: pyproject.toml
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+$(INSTALLED): pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
 	$(BIN)/python -m pip install --quiet --editable . --group dev
 	touch $@

@@ -165,7 +165,7 @@ class ReadClasses(Transform):
 
 
 def _read_pair(pair: Pair, pixel_size: float) -> tuple[np.ndarray, np.ndarray]:
-    """Read a pair, again only when its files have changed: masks are corrected between trainings."""
+    """Read a pair anew only if its files have changed: masks are edited between trainings."""
     changed = tuple(path.stat().st_mtime_ns for path in (pair.image, *pair.masks))
     return _read_once(pair, pixel_size, changed)
 

@@ -1,7 +1,9 @@
-"""How pixels lie in PNG, JPEG, TIFF, OME-TIFF and OME-Zarr: one plane out of any of them."""
+"""How pixels lie in PNG, JPEG, TIFF, OME-TIFF and OME-Zarr: one plane in or out."""
 
 from __future__ import annotations
 
+import io
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,7 +12,7 @@ import numpy as np
 import tifffile
 import zarr
 from numpy.typing import NDArray
-from PIL import PngImagePlugin
+from PIL import Image, PngImagePlugin
 
 from axonlab.micrograph import check_plane
 from axonlab.pixelsize import ome_zarr_pixel_sizes, tiff_pixel_sizes
@@ -22,6 +24,7 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8\xff"
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _JPEG_SCAN, _JPEG_END = b"\xff\xda", b"\xff\xd9"
+_RGB = (tifffile.PHOTOMETRIC.RGB, tifffile.PHOTOMETRIC.YCBCR)
 _PNG_PALETTE = 3  # colour type, byte 25 of every PNG
 
 
@@ -88,7 +91,7 @@ def read_plane(path: Path, region: Region = WHOLE, *, as_stored: bool = False) -
         raise ValueError(f"{path}: {error}") from None
     except (MemoryError, PermissionError):
         raise
-    except Exception as error:  # noqa: BLE001 - on damaged files decoders raise what they like
+    except Exception as error:  # on damaged files decoders raise what they like
         raise ValueError(
             f"{path}: could not be read, the file is probably damaged or cut short "
             f"({type(error).__name__}: {error}). Copy or export it again."
@@ -97,7 +100,41 @@ def read_plane(path: Path, region: Region = WHOLE, *, as_stored: bool = False) -
     return stored
 
 
-def _reader_of_file(path: Path) -> Any:
+def encode_indexed_png(
+    indices: NDArray[np.uint8], colours: Mapping[int, str], *, comment: str
+) -> bytes:
+    """Return a PNG whose pixel values are `indices`, shown in `colours` such as ``"#e69f00"``."""
+    palette = np.zeros((256, 3), np.uint8)
+    for index, colour in colours.items():
+        palette[index] = list(bytes.fromhex(colour[1:]))
+    image = Image.fromarray(indices)
+    image.putpalette(palette.tobytes())
+    tag = PngImagePlugin.PngInfo()
+    tag.add_text("Comment", comment)
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", pnginfo=tag)
+    return buffer.getvalue()
+
+
+def encode_tiff(
+    array: NDArray[Any], *, comment: str | None = None, pixel_size: float | None = None
+) -> bytes:
+    """Return a compressed TIFF, with a pixel size in µm or none."""
+    per_cm = None if pixel_size is None else (1e4 / pixel_size, 1e4 / pixel_size)
+    buffer = io.BytesIO()
+    tifffile.imwrite(
+        buffer,
+        array,
+        compression="zlib",
+        metadata=None,
+        description=comment,
+        resolution=per_cm,
+        resolutionunit=None if per_cm is None else "CENTIMETER",
+    )
+    return buffer.getvalue()
+
+
+def _reader_of_file(path: Path) -> Callable[[Path, Region, bool], Stored]:
     with path.open("rb") as file:
         magic = file.read(8)
     if magic.startswith(_TIFF):
@@ -140,16 +177,15 @@ def _read_tiff(path: Path, region: Region, as_stored: bool) -> Stored:
         series = tif.series[0]
         page = tif.pages.first
         axes = str(series.axes)
-        if axes.endswith("S") or axes.startswith("S"):
-            samples = series.shape[axes.index("S")]
-            if samples > 2 and page.photometric not in (
-                tifffile.PHOTOMETRIC.RGB,
-                tifffile.PHOTOMETRIC.YCBCR,
-            ):
-                raise _Refused(
-                    f"{samples} samples per pixel that are not RGB but "
-                    f"{page.photometric.name}. Export it again as grey or RGB."
-                )
+        if 0 in series.shape:
+            raise _Refused(f"found no pixels (shape {series.shape}). Export it again.")
+        if _is_cut_short(tif):
+            raise _Refused("the TIFF is cut short or damaged. Copy or export it again.")
+        if page.samplesperpixel > 2 and page.photometric not in _RGB:
+            raise _Refused(
+                f"{page.samplesperpixel} samples per pixel that are not RGB but "
+                f"{tifffile.PHOTOMETRIC(page.photometric).name}. Export it again as grey or RGB."
+            )
         if series.dataoffset is not None and series.keyframe.is_memmappable:
             array = _plane(series.asarray(level=0, out="memmap"), axes, region)
         else:
@@ -163,6 +199,15 @@ def _read_tiff(path: Path, region: Region, as_stored: bool) -> Stored:
         elif not as_stored and page.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
             array = ~array if array.dtype.kind in "bu" else -array
         return Stored(array, tiff_pixel_sizes(tif), page.description)
+
+
+def _is_cut_short(tif: tifffile.TiffFile) -> bool:
+    """Tell whether pixels are missing that tifffile would take for 0 without a word."""
+    page = tif.pages.first
+    if not (page.dataoffsets and page.databytecounts):
+        return True
+    end = int(np.add(page.dataoffsets, page.databytecounts).max())
+    return page.compression == tifffile.COMPRESSION.NONE and end > tif.filehandle.size
 
 
 def _read_ome_zarr(path: Path, region: Region, as_stored: bool) -> Stored:

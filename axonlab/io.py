@@ -2,33 +2,40 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import re
-import tempfile
+import uuid
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import imagecodecs
 import numpy as np
-import pandas as pd
-import tifffile
-import zarr
 from numpy.typing import NDArray
-from PIL import Image, PngImagePlugin
 
+from axonlab.formats import (
+    WHOLE,
+    Region,
+    encode_indexed_png,
+    encode_tiff,
+    existing,
+    read_plane,
+)
 from axonlab.micrograph import (
     CLASS_COLOURS,
     CLASSES,
     UNLABELLED,
     Micrograph,
+    check_finite,
     check_pixel_size,
     check_plane,
 )
-from axonlab.pixelsize import find_pixel_size, ome_zarr_pixel_sizes, tiff_pixel_sizes
+from axonlab.pixelsize import find_pixel_size
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = [
     "CLASSES",
@@ -46,9 +53,6 @@ __all__ = [
     "write_objects",
     "write_table",
 ]
-
-Region = tuple[slice, slice]
-WHOLE: Region = (slice(None), slice(None))
 
 MAX_STRAY_SHARE = 1e-3
 """Share of pixels with meaningless values that a mask may hold; they become unlabelled."""
@@ -68,6 +72,7 @@ def read_image(
     path : path
         PNG, JPEG, TIFF, OME-TIFF or an OME-Zarr folder; grey, grey + alpha, RGB or RGBA; 8-bit,
         16-bit or float. Alpha is dropped, colours become luminance, values are not rescaled.
+        Three channels of an OME-Zarr are taken for RGB.
     pixel_size : float, optional
         In µm. Wins over everything the files say. Otherwise, in this order: BIDS sidecar
         ``<name>.json``, ``pixel_size_in_micrometer.txt`` in the same folder, OME, ImageJ or
@@ -88,12 +93,14 @@ def read_image(
         If the file is damaged or not an image, has no pixels, several planes or NaN, or has no
         believable pixel size. The message names the file and what to do.
     """
-    path = _existing(path)
-    pixels, tagged = _read_grey(path, region)
+    path = existing(path)
+    stored = read_plane(path, region)
+    pixels = _grey(stored.array)
+    check_finite(pixels, str(path))
     if pixel_size is not None:
         size, source = check_pixel_size(pixel_size, str(path)), "caller"
     else:
-        size, source = find_pixel_size(path, tagged)
+        size, source = find_pixel_size(path, stored.pixel_sizes)
     return Micrograph(pixels, size, _stem(path), source)
 
 
@@ -109,7 +116,8 @@ def read_labels(
     Parameters
     ----------
     path, *others : path
-        Masks of one image. Where they overlap, the later one wins.
+        Masks of one image. Where they overlap, the later one wins. Of images with a palette the
+        indices are read, unless the palette is grey.
     values : mapping of int to str, optional
         What the values mean in a mask that follows another convention, for example
         ``{255: "myelin"}``. Values it does not name are taken for errors; 0 is background.
@@ -129,9 +137,9 @@ def read_labels(
     UserWarning
         If up to 0.1 % of the pixels hold meaningless values: these are returned as unlabelled.
     """
-    labels = _read_mask(_existing(path), values)
+    labels = _read_mask(existing(path), values)
     for other in others:
-        mask = _read_mask(_existing(other), values)
+        mask = _read_mask(existing(other), values)
         if mask.shape != labels.shape:
             raise ValueError(
                 f"{other}: a mask of shape {mask.shape}, but {path} has {labels.shape}. "
@@ -153,12 +161,9 @@ def read_objects(path: str | Path) -> NDArray[np.int32]:
     ValueError
         If the file holds anything but one plane of whole numbers from 0 to 2³¹ − 1.
     """
-    path = _existing(path)
-    array = _read_whole_numbers(path)
-    if array.size and (array.min() < 0 or array.max() > np.iinfo(np.int32).max):
-        raise ValueError(
-            f"{path}: object ids from {array.min()} to {array.max()}, expected 0 to 2**31 - 1."
-        )
+    path = existing(path)
+    array, _ = _read_whole_numbers(path)
+    _check_ids(array, str(path))
     return array.astype(np.int32)
 
 
@@ -172,9 +177,7 @@ def run_folder(name: str) -> Path:
     return (here.parent if here.name == "notebooks" else here) / "runs" / name
 
 
-def write_labels(
-    path: str | Path, labels: NDArray[np.uint8], *, overwrite: bool = False
-) -> Path:
+def write_labels(path: str | Path, labels: NDArray[np.uint8], *, overwrite: bool = False) -> Path:
     """Write class ids to an indexed-colour ``.png`` or a ``.tif``.
 
     Pixel values are the class ids; the palette lets any viewer show them in colour.
@@ -188,19 +191,11 @@ def write_labels(
     """
     _check_classes(labels, str(path))
     if Path(path).suffix.lower() in (".tif", ".tiff"):
-        return write_bytes(path, _tiff(labels, description=_LABEL_TAG), overwrite=overwrite)
+        return write_bytes(path, encode_tiff(labels, comment=_LABEL_TAG), overwrite=overwrite)
     if Path(path).suffix.lower() != ".png":
-        raise ValueError(f"{path}: labels are written as .png or .tif.")
-    image = Image.fromarray(labels)
-    palette = np.zeros((256, 3), np.uint8)
-    for value, colour in CLASS_COLOURS.items():
-        palette[value] = list(bytes.fromhex(colour[1:]))
-    image.putpalette(palette.tobytes())
-    tag = PngImagePlugin.PngInfo()
-    tag.add_text("Comment", _LABEL_TAG)
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG", pnginfo=tag)
-    return write_bytes(path, buffer.getvalue(), overwrite=overwrite)
+        raise ValueError(f"{path}: labels are written as .png or .tif. Change the suffix.")
+    content = encode_indexed_png(labels, CLASS_COLOURS, comment=_LABEL_TAG)
+    return write_bytes(path, content, overwrite=overwrite)
 
 
 def write_masks(
@@ -208,11 +203,14 @@ def write_masks(
 ) -> list[Path]:
     """Write class ids as AxonDeepSeg's masks beside each other.
 
+    `read_labels` gives them back from the files for ``axonmyelin`` and ``uaxon``, in that order.
+
     Parameters
     ----------
     stem : path
         ``folder/image`` gives ``folder/image_seg-axonmyelin.png`` (0, 127 and 255) and one
-        0/255 mask each for axon, myelin and, if there are any, unmyelinated axons.
+        0/255 mask each for axon, myelin and, if there are any or the file exists already,
+        unmyelinated axons.
     labels : (H, W) uint8 array
 
     Returns
@@ -232,29 +230,59 @@ def write_masks(
             "Label them, or keep class ids with write_labels."
         )
     both = np.array([0, 127, 255, 0], np.uint8)[labels]
-    masks = {"axonmyelin": both}
+    masks = {_mask_path(stem, "axonmyelin"): both}
     for suffix, name in _MASK_SUFFIXES.items():
+        target = _mask_path(stem, suffix)
         mask = labels == CLASSES[name]
-        if suffix != "uaxon" or mask.any():
-            masks[suffix] = mask.astype(np.uint8) * np.uint8(255)
-    paths = {suffix: Path(f"{stem}_seg-{suffix}.png") for suffix in masks}
-    for target in paths.values():
+        if suffix != "uaxon" or mask.any() or target.exists():
+            masks[target] = mask.astype(np.uint8) * np.uint8(255)
+    for target in masks:
         _check_target(target, overwrite)
-    return [write_image(paths[s], mask, overwrite=overwrite) for s, mask in masks.items()]
+    return [write_image(target, mask, overwrite=overwrite) for target, mask in masks.items()]
 
 
 def write_objects(
     path: str | Path, objects: NDArray[np.int32], *, pixel_size: float, overwrite: bool = False
 ) -> Path:
-    """Write an object image as a compressed 32-bit TIFF that carries its pixel size (µm)."""
+    """Write an object image as a compressed 32-bit TIFF that carries its pixel size (µm).
+
+    Raises
+    ------
+    FileExistsError
+        If the file exists and `overwrite` is false.
+    ValueError
+        If `objects` is not a plane of whole numbers from 0 to 2³¹ − 1, the pixel size is absurd
+        or the suffix is not .tif(f).
+    """
+    if Path(path).suffix.lower() not in (".tif", ".tiff"):
+        raise ValueError(f"{path}: objects are written as .tif. Change the suffix.")
     check_plane(objects, str(path))
-    content = _tiff(objects.astype(np.int32), pixel_size=check_pixel_size(pixel_size, str(path)))
+    _check_ids(objects, str(path))
+    size = check_pixel_size(pixel_size, str(path))
+    content = encode_tiff(objects.astype(np.int32), pixel_size=size)
     return write_bytes(path, content, overwrite=overwrite)
 
 
 def write_image(path: str | Path, pixels: NDArray[np.uint8], *, overwrite: bool = False) -> Path:
-    """Write 8-bit grey (H, W) or RGB (H, W, 3) pixels to a PNG."""
-    return write_bytes(path, imagecodecs.png_encode(pixels), overwrite=overwrite)
+    """Write 8-bit grey (H, W) or RGB (H, W, 3) pixels to a PNG.
+
+    Raises
+    ------
+    FileExistsError
+        If the file exists and `overwrite` is false.
+    ValueError
+        If `pixels` is something else, or the suffix is not .png.
+    """
+    is_plane = pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[-1] == 3)
+    if pixels.dtype != np.uint8 or not is_plane or pixels.size == 0:
+        raise ValueError(
+            f"{path}: pixels of type {pixels.dtype} and shape {pixels.shape}. Pass uint8 of shape "
+            "(H, W) or (H, W, 3)."
+        )
+    if Path(path).suffix.lower() != ".png":
+        raise ValueError(f"{path}: images are written as .png. Change the suffix.")
+    content = bytes(imagecodecs.png_encode(np.ascontiguousarray(pixels)))
+    return write_bytes(path, content, overwrite=overwrite)
 
 
 def write_table(path: str | Path, table: pd.DataFrame, *, overwrite: bool = False) -> Path:
@@ -282,18 +310,15 @@ def write_bytes(path: str | Path, content: bytes, *, overwrite: bool = False) ->
     path = Path(path)
     _check_target(path, overwrite)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = path.with_name(f".{uuid.uuid4().hex}.part")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with temporary.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)  # mkstemp makes files only their owner can read
         os.replace(temporary, path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
     return path
 
@@ -303,23 +328,24 @@ def _check_target(path: Path, overwrite: bool) -> None:
         raise FileExistsError(f"{path} exists. Pass overwrite=True to replace it.")
 
 
+def _mask_path(stem: str | Path, suffix: str) -> Path:
+    return Path(f"{stem}_seg-{suffix}.png")
+
+
 def _stem(path: Path) -> str:
     return re.sub(r"\.ome$", "", path.stem)
 
 
-def _read_grey(path: Path, region: Region) -> tuple[NDArray[np.float32], list[float]]:
-    """Return grey pixels and the pixel height and width (µm) that the file itself states."""
-    array, tagged = _read_array(path, region)
-    if array.ndim == 2 or array.shape[-1] <= 2:
-        grey = array if array.ndim == 2 else array[..., 0]
-    else:
+def _grey(array: NDArray[Any]) -> NDArray[np.float32]:
+    if array.ndim == 3 and array.shape[-1] > 2:
         # ITU-R BT.601; the weights sum to 1, so that grey stored as RGB keeps its values
-        grey = array[..., :3].astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
-    return grey.astype(np.float32), tagged
+        return array[..., :3].astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
+    return (array if array.ndim == 2 else array[..., 0]).astype(np.float32)
 
 
-def _read_whole_numbers(path: Path) -> NDArray[np.int64]:
-    array, _ = _read_array(path, WHOLE)
+def _read_whole_numbers(path: Path) -> tuple[NDArray[np.integer[Any]], str]:
+    """Return the numbers in a mask and the comment in the file."""
+    array, _, comment = read_plane(path, as_stored=True)
     if array.ndim == 3:
         colours = array[..., : 3 if array.shape[-1] >= 3 else 1]
         if (colours != colours[..., :1]).any():
@@ -328,21 +354,28 @@ def _read_whole_numbers(path: Path) -> NDArray[np.int64]:
                 "Export the mask itself, not an overlay."
             )
         array = colours[..., 0]
-    if array.dtype.kind == "f" and not (array == np.round(array)).all():
-        raise ValueError(f"{path}: a mask with fractions or NaN, expected whole numbers.")
-    return array.astype(np.int64)
+    if array.dtype.kind in "iu":
+        return array, comment
+    if not (np.isfinite(array).all() and (array == np.round(array)).all()):
+        raise ValueError(
+            f"{path}: fractions or NaN in a mask, expected whole numbers. Export class or object "
+            "numbers, not probabilities."
+        )
+    return array.astype(np.int64), comment
 
 
 def _read_mask(path: Path, values: Mapping[int, str] | None) -> NDArray[np.uint8]:
-    is_tagged, array = _read_indexed_png(path)
-    if array is None:
-        array = _read_whole_numbers(path)
-    found, inverse, counts = np.unique(array, return_inverse=True, return_counts=True)
-    meaning = _mask_values(path, {int(v) for v in found}, is_tagged, values)
-    known = np.array([int(v) in meaning for v in found])
+    array, comment = _read_whole_numbers(path)
+    found, counts = np.unique(array, return_counts=True)
+    # beside 255, a few 1, 2 or 3 are rather strays in a 0/255 mask than ids
+    as_ids = counts[np.isin(found, [1, 2, 3])].sum()
+    is_ids = comment == _LABEL_TAG or found.max() <= 3 or as_ids > MAX_STRAY_SHARE * array.size
+    meaning = _mask_values(path, is_ids, values)
+    known = np.isin(found, list(meaning))
     stray = int(counts[~known].sum())
     if stray > MAX_STRAY_SHARE * array.size:
-        listed = ", ".join(f"{v} ({n} px)" for v, n in list(zip(found, counts, strict=True))[:12])
+        listed = ", ".join(f"{v} ({n} px)" for v, n in zip(found[:12], counts[:12], strict=True))
+        listed += ", …" if len(found) > 12 else ""
         raise ValueError(
             f"{path}: found the values {listed}; expected only {sorted(meaning)}. "
             "Say what the values mean, for example values={255: 'myelin'}; a mask that was "
@@ -354,13 +387,13 @@ def _read_mask(path: Path, values: Mapping[int, str] | None) -> NDArray[np.uint8
             "are read as unlabelled.",
             stacklevel=3,
         )
-    table = np.array([meaning.get(int(v), UNLABELLED) for v in found], np.uint8)
-    return table[inverse].reshape(array.shape)
+    labels = np.full(array.shape, UNLABELLED, np.uint8)
+    for value, class_id in meaning.items():
+        labels[array == value] = class_id
+    return labels
 
 
-def _mask_values(
-    path: Path, found: set[int], is_tagged: bool, values: Mapping[int, str] | None
-) -> dict[int, int]:
+def _mask_values(path: Path, is_ids: bool, values: Mapping[int, str] | None) -> dict[int, int]:
     """Return what each value of a mask means, as class ids."""
     if values is not None:
         unknown = sorted(set(values.values()) - set(CLASSES))
@@ -371,7 +404,7 @@ def _mask_values(
     if one_class:
         class_id = CLASSES[_MASK_SUFFIXES[one_class[1]]]
         return {0: 0, 1: class_id, 255: class_id}
-    if is_tagged or found & {1, 2, 3}:
+    if is_ids:
         return {i: i for i in (*CLASSES.values(), UNLABELLED)}
     return _AXONDEEPSEG_VALUES
 
@@ -386,15 +419,11 @@ def _check_classes(labels: NDArray[np.uint8], name: str) -> None:
         )
 
 
-def _tiff(
-    array: NDArray[Any], *, description: str | None = None, pixel_size: float | None = None
-) -> bytes:
-    buffer = io.BytesIO()
-    resolution = {}
-    if pixel_size is not None:
-        per_cm = 1e4 / pixel_size
-        resolution = {"resolution": (per_cm, per_cm), "resolutionunit": "CENTIMETER"}
-    tifffile.imwrite(
-        buffer, array, compression="zlib", metadata=None, description=description, **resolution
-    )
-    return buffer.getvalue()
+def _check_ids(objects: NDArray[Any], name: str) -> None:
+    if objects.dtype.kind not in "iu":
+        raise ValueError(f"{name}: object ids of type {objects.dtype}. Pass whole numbers.")
+    if objects.min() < 0 or objects.max() > np.iinfo(np.int32).max:
+        raise ValueError(
+            f"{name}: object ids from {objects.min()} to {objects.max()}, expected 0 to "
+            "2**31 - 1. Renumber the objects, 0 is the background."
+        )

@@ -13,6 +13,7 @@ from fastai.callback.channelslast import ChannelsLast
 from fastai.callback.core import Callback
 from fastai.data.core import DataLoaders
 from fastai.learner import Learner, Metric
+from fastcore.foundation import L
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -44,7 +45,7 @@ def axon_learner(
         UNet(len(classes), features=features),
         loss_func=CrossEntropyDice(),
         metrics=[ClassDice(i, name) for i, name in enumerate(classes)],
-        cbs=[ChannelsLast(), Autocast()],
+        cbs=[ChannelsLast(), Autocast(), *L(kwargs.pop("cbs", None))],
         **kwargs,
     )
 
@@ -115,7 +116,7 @@ class Autocast(Callback):
 
     def before_batch(self) -> None:
         """Enter autocast."""
-        device = self.dls.device.type
+        device = torch.device(self.dls.device).type
         self.context = torch.autocast(device, fast_dtype(device), fast_dtype(device) != torch.float)
         self.context.__enter__()
 

@@ -25,7 +25,7 @@ _LARGEST = ["bottom", "right"]
 def measure_fibres(
     axons: NDArray[np.int32], fibres: NDArray[np.int32], *, pixel_size: float
 ) -> pd.DataFrame:
-    """Measure every fibre.
+    r"""Measure every fibre.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def measure_fibres(
 
     Notes
     -----
-    Equivalent diameter :math:`d = \\sqrt{4A/\\pi}`. Second moments count each pixel as a square
+    Equivalent diameter :math:`d = \sqrt{4A/\pi}`. Second moments count each pixel as a square
     (1/12 pixel² per axis). Perimeters by the Cauchy–Crofton formula in four directions: crossings
     of the outline with rows, columns and diagonals, times the spacing of these lines, times π/8.
     Counting frame: Gundersen 1977, doi:10.1111/j.1365-2818.1977.tb00062.x; a field that counts
@@ -117,7 +117,7 @@ def measure_fibres(
 
 
 def summarise(fibres: pd.DataFrame, *, field_um: tuple[float, float]) -> pd.DataFrame:
-    """Summarise the fibres of one field.
+    r"""Summarise the fibres of one field.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ def summarise(fibres: pd.DataFrame, *, field_um: tuple[float, float]) -> pd.Data
     -----
     Density rests on the counting frame, areas on all that lies in the field, distributions on
     fibres that do not touch its border. AVF and MVF are axon and myelin area over field area;
-    the aggregate g-ratio is :math:`1/\\sqrt{1 + MVF/AVF}` over myelinated fibres
+    the aggregate g-ratio is :math:`1/\sqrt{1 + MVF/AVF}` over myelinated fibres
     (Stikov et al. 2015, doi:10.1016/j.neuroimage.2015.05.023).
     """
     field_um2 = field_um[0] * field_um[1]
@@ -208,7 +208,7 @@ def _strip_sums(objects: NDArray[np.integer], top: int, rows: int) -> pd.DataFra
 
     def total(per_run: NDArray[np.number]) -> NDArray[np.float64]:
         # whole numbers: exact below 2^53
-        return np.bincount(run_of, per_run.astype(np.float64), minlength=len(ids))
+        return np.bincount(run_of, per_run, minlength=len(ids)).astype(np.float64)
 
     y = row + top
     length = last - first + 1

@@ -58,12 +58,7 @@ class Micrograph:
     def __post_init__(self) -> None:
         pixels = np.asarray(self.pixels, dtype=np.float32)
         check_plane(pixels, self.name)
-        if not np.isfinite(pixels).all():
-            bad = int(pixels.size - np.isfinite(pixels).sum())
-            raise ValueError(
-                f"{self.name}: {bad} of {pixels.size} pixels are NaN or infinite. "
-                "Replace them, for example with numpy.nan_to_num, before you go on."
-            )
+        check_finite(pixels, self.name)
         object.__setattr__(self, "pixels", pixels)
         object.__setattr__(self, "pixel_size", check_pixel_size(self.pixel_size, self.name))
 
@@ -82,7 +77,20 @@ def check_plane(array: NDArray[np.generic], name: str) -> None:
             "Choose a single section or channel first."
         )
     if array.size == 0:
-        raise ValueError(f"{name}: the image has no pixels (shape {array.shape}).")
+        raise ValueError(
+            f"{name}: found no pixels (shape {array.shape}). Check the region asked for, or export "
+            "the image again."
+        )
+
+
+def check_finite(pixels: NDArray[np.float32], name: str) -> None:
+    """Raise ValueError when a pixel is NaN or infinite."""
+    bad = pixels.size - np.count_nonzero(np.isfinite(pixels))
+    if bad:
+        raise ValueError(
+            f"{name}: {bad} of {pixels.size} pixels are NaN or infinite. "
+            "Replace them, for example with numpy.nan_to_num, before you go on."
+        )
 
 
 def check_pixel_size(pixel_size: float, name: str) -> float:
@@ -152,7 +160,7 @@ def resize(plane: ArrayLike, shape: tuple[int, int]) -> NDArray[np.float32]:
     array = np.ascontiguousarray(plane, dtype=np.float32)
     if array.shape == shape:
         return array
-    image = Image.fromarray(array, mode="F")
+    image = Image.fromarray(array)
     return np.asarray(image.resize(shape[::-1], Image.Resampling.BILINEAR))
 
 

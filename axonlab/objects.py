@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage  # type: ignore[import-untyped]
+from scipy import ndimage
 from skimage.segmentation import watershed
 
 from axonlab.micrograph import CLASSES, check_pixel_size, check_plane

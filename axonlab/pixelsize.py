@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import json
+import math
 import re
 import warnings
 from collections.abc import Iterator, Sequence
@@ -53,7 +54,7 @@ def find_pixel_size(path: Path, tagged: Sequence[float]) -> tuple[float, str]:
     if not sizes and not tagged:
         raise ValueError(
             f"{path}: no pixel size found. Pass pixel_size=... (µm per pixel), or put it beside "
-            f'the image as {path.stem}.json ({{"PixelSize": [0.1, 0.1], "PixelSizeUnits": "um"}}) '
+            f'the image as {_bids_name(path)}.json ({{"PixelSize": [0.1, 0.1], "PixelSizeUnits": "um"}}) '
             f"or {_TEXT_FILE}."
         )
     if not sizes:
@@ -73,15 +74,20 @@ def tiff_pixel_sizes(tif: tifffile.TiffFile) -> list[float]:
     if tif.is_ome and tif.ome_metadata:
         images = tifffile.xml2dict(tif.ome_metadata)["OME"]["Image"]
         pixels = (images[0] if isinstance(images, list) else images)["Pixels"]
-        names = [f"PhysicalSize{axis}" for axis in "YX" if f"PhysicalSize{axis}" in pixels]
-        return [float(pixels[n]) * _um(pixels.get(f"{n}Unit", "µm")) for n in names]
+        lengths = {
+            f"PhysicalSize{axis}": str(pixels.get(f"PhysicalSize{axis}Unit", "µm"))
+            for axis in "YX"
+            if f"PhysicalSize{axis}" in pixels
+        }
+        # OME knows units that are no lengths, "pixel" and "reference frame"
+        return [float(pixels[k]) * _um(unit) for k, unit in lengths.items() if _is_length(unit)]
     tags = tif.pages.first.tags
     if "XResolution" not in tags or "YResolution" not in tags:
         return []
     pixels_per_unit = [tags[f"{axis}Resolution"].value for axis in "YX"]
-    if any(n == 0 for n, _ in pixels_per_unit):
+    if any(0 in fraction for fraction in pixels_per_unit):
         return []
-    unit = (tif.imagej_metadata or {}).get("unit", "").replace("\\u00B5", "µ")
+    unit = str((tif.imagej_metadata or {}).get("unit", "")).replace("\\u00B5", "µ")
     # Dots per inch speak of printing, whatever program wrote them.
     if not unit and "ResolutionUnit" in tags and tags["ResolutionUnit"].value == _CENTIMETRE:
         unit = "cm"
@@ -90,34 +96,39 @@ def tiff_pixel_sizes(tif: tifffile.TiffFile) -> list[float]:
 
 def ome_zarr_pixel_sizes(multiscale: dict[str, Any]) -> list[float]:
     """Return height and width (µm) of a pixel at the finest level of an OME-Zarr image."""
-    transforms = multiscale["datasets"][0].get("coordinateTransformations", [])
-    scale = next((t["scale"] for t in transforms if t["type"] == "scale"), None)
-    if scale is None:
+    transforms = [
+        *multiscale["datasets"][0].get("coordinateTransformations", []),
+        *multiscale.get("coordinateTransformations", []),  # these hold for every level
+    ]
+    scales = [t["scale"] for t in transforms if t["type"] == "scale"]
+    if not scales:
         return []
     return [
-        float(length) * _um(axis["unit"])
-        for axis, length in zip(multiscale["axes"], scale, strict=True)
+        math.prod(float(s) for s in lengths) * _um(axis["unit"])
+        for axis, *lengths in zip(multiscale["axes"], *scales, strict=True)
         if axis["name"] in ("y", "x") and _is_length(axis.get("unit", ""))
     ]
 
 
 def _read_beside(path: Path) -> tuple[list[float], str]:
     """Return pixel height and width (µm) and file name of a BIDS sidecar or a text file."""
-    text_file = path.with_name(_TEXT_FILE)
+    source = _TEXT_FILE
     try:
         for sidecar in _sidecars(path):
-            content = json.loads(sidecar.read_text(encoding="utf-8"))
+            source = sidecar.name
+            content = json.loads(sidecar.read_text(encoding="utf-8-sig"))
             if "PixelSize" in content:
                 sizes = content["PixelSize"]
                 sizes = sizes if isinstance(sizes, list) else [sizes]
                 unit = _um(content.get("PixelSizeUnits", "um"))
                 # BIDS lists two sizes, and a third one, z, for volumes
-                return [float(s) * unit for s in sizes[:2]], sidecar.name
-        if text_file.is_file():
-            return [float(text_file.read_text(encoding="utf-8"))], _TEXT_FILE
+                return [float(s) * unit for s in sizes[:2]], source
+        source = _TEXT_FILE
+        if path.with_name(source).is_file():
+            return [float(path.with_name(source).read_text(encoding="utf-8-sig"))], source
     except (ValueError, TypeError, AttributeError) as error:
         raise ValueError(
-            f"{path}: the pixel size beside it cannot be used ({error}). Expected JSON with "
+            f"{path}: the pixel size in {source} cannot be used ({error}). Expected JSON with "
             f'"PixelSize" and "PixelSizeUnits" or a number in {_TEXT_FILE}; '
             "or pass pixel_size=... (µm)."
         ) from error
@@ -129,7 +140,8 @@ def _sidecars(path: Path) -> Iterator[Path]:
 
     BIDS lets ``sub-1_SEM.json`` stand for every ``sub-1_*_SEM`` in and below its folder.
     """
-    *entities, suffix = re.sub(r"(\.ome)?\.[^.]+$", "", path.name).split("_")
+    path = path.absolute()
+    *entities, suffix = _bids_name(path).split("_")
     roots = [p for p in path.parents if (p / "dataset_description.json").is_file()]
     for folder in path.parents:
         fitting = []
@@ -142,8 +154,12 @@ def _sidecars(path: Path) -> Iterator[Path]:
             return
 
 
+def _bids_name(path: Path) -> str:
+    return re.sub(r"(\.ome)?\.[^.]+$", "", path.name)
+
+
 def _square(sizes: Sequence[float], path: Path) -> float:
-    if max(sizes) > 1.01 * min(sizes):
+    if max(sizes) > 1.01 * min(sizes) > 0:
         raise ValueError(
             f"{path}: its pixels of {' × '.join(f'{s:g}' for s in sizes)} µm are not square. "
             "Resample the image to square pixels, or pass pixel_size=... (µm)."

@@ -102,14 +102,11 @@ def g_ratio_scatter(fibres: pd.DataFrame) -> hv.Points:
     )
 
 
-def diameter_histogram(fibres: pd.DataFrame) -> hv.Histogram:
-    """Return how many axons have which diameter."""
-    dataset = hv.Dataset(fibres, kdims=list(fibres.columns))
-    return hv.operation.histogram(dataset, dimension="axon_diameter_um", num_bins=30).opts(
-        xlabel="axon diameter (µm)",
-        ylabel="axons",
-        color=AXON,
-        title="Axon diameter",
+def histogram(fibres: pd.DataFrame, column: str, label: str) -> hv.Histogram:
+    """Return how many fibres have which value of a column."""
+    known = hv.Dataset(fibres[fibres[column].notna()], kdims=list(fibres.columns))
+    return hv.operation.histogram(known, dimension=column, num_bins=30).opts(
+        xlabel=label, ylabel="fibres", color=AXON
     )
 
 
@@ -142,12 +139,21 @@ def fibre_figure(
     centres = hv.Points(fibres, ["centroid_x_um", "centroid_y_um"]).opts(
         color=AXON, size=4, tools=["hover", "box_select", "lasso_select"]
     )
-    picture = image(micrograph) * hv.DynamicMap(selected, streams=[linked.param.selection_expr])
+    picture = image(micrograph).opts(frame_width=520) * hv.DynamicMap(
+        selected, streams=[linked.param.selection_expr]
+    )
+    diameters = histogram(fibres, "axon_diameter_um", "axon diameter (µm)")
+    ratios = histogram(fibres, "g_ratio", "g-ratio (by area)")
     return (
-        (picture * linked(centres)).opts(frame_width=560, show_legend=False)
-        + linked(g_ratio_scatter(fibres)).opts(frame_width=300)
-        + linked(diameter_histogram(fibres)).opts(frame_width=300)
-    ).cols(3).opts(shared_axes=False)
+        (
+            (picture * linked(centres)).opts(show_legend=False)
+            + linked(g_ratio_scatter(fibres)).opts(frame_width=300, frame_height=300)
+            + linked(diameters).opts(frame_width=520, frame_height=140)
+            + linked(ratios).opts(frame_width=300, frame_height=140)
+        )
+        .opts(shared_axes=False)
+        .cols(2)
+    )
 
 
 def _grey(micrograph: Micrograph) -> NDArray[np.uint8]:

@@ -23,7 +23,11 @@ DATA_VARIABLE = "AXONLAB_DATA"
 _COMPLETE = ".complete"  # file that marks a data set whose download has finished
 _PACKAGE = Path(__file__).parent
 # beside the modules when installed from a wheel, at the top of the project otherwise
-_BUNDLED = next(p for p in (_PACKAGE / "data_samples", _PACKAGE.parent / "data_samples") if p.is_dir())
+_BUNDLED = next(
+    folder
+    for folder in (_PACKAGE / "data_samples", _PACKAGE.parent / "data_samples")
+    if folder.is_dir()
+)
 
 
 def names() -> list[str]:
@@ -93,7 +97,10 @@ def fetch(dataset: str) -> Path:
     if "files" not in entry:
         raise ValueError(f"{dataset!r} must be downloaded by hand, from {entry['url']}.")
     store = pooch.create(
-        path=_cache() / dataset, base_url=entry["base_url"], registry=entry["files"], retry_if_failed=1
+        path=_cache() / dataset,
+        base_url=entry["base_url"],
+        registry=entry["files"],
+        retry_if_failed=1,
     )
     try:
         for file in entry["files"]:

@@ -136,23 +136,22 @@ def predict(
     device = "cuda" if torch.cuda.is_available() else "cpu"
     dtype = fast_dtype(device)
     ready = _fold_batch_norm(network).to(device, dtype, memory_format=torch.channels_last)
-    (stride, _), (halo, _) = network.stride, network.halo
     if tile < 1:
         raise ValueError(f"A tile of {tile} pixels: expected at least 1.")
-    tile = -(-tile // stride) * stride
+    tile_height, tile_width = (-(-tile // step) * step for step in network.stride)
     height, width = pixels.shape
-    padding = [(0, -n % stride) for n in pixels.shape]
+    padding = [(0, -n % step) for n, step in zip(pixels.shape, network.stride, strict=True)]
     padded = torch.from_numpy(np.pad(pixels, padding, mode="symmetric"))[None, None]
     result: NDArray[np.float32] | None = None
-    for top, left in product(range(0, height, tile), range(0, width, tile)):
-        rows, y = _window(top, tile, halo, padded.shape[2])
-        columns, x = _window(left, tile, halo, padded.shape[3])
+    for top, left in product(range(0, height, tile_height), range(0, width, tile_width)):
+        rows, y = _window(top, tile_height, network.halo[0], padded.shape[2])
+        columns, x = _window(left, tile_width, network.halo[1], padded.shape[3])
         with torch.inference_mode():
             view = padded[..., rows, columns].to(device, dtype, memory_format=torch.channels_last)
             part = ready(view)[0, :, y, x].float().softmax(0).cpu().numpy()
         if result is None:
             result = np.empty((len(part), *padded.shape[2:]), np.float32)
-        result[:, top : top + tile, left : left + tile] = part
+        result[:, top : top + tile_height, left : left + tile_width] = part
     assert result is not None
     return result[:, :height, :width]
 

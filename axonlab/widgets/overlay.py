@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import holoviews as hv
+from functools import reduce
+from operator import mul
+
 import numpy as np
 import panel as pn
 from numpy.typing import NDArray
@@ -25,16 +27,16 @@ class OverlayView(pn.viewable.Viewer):  # type: ignore[misc]  # panel has no typ
         super().__init__()
         shown = [n for n, i in CLASSES.items() if i and (labels == i).any()]
         self.opacity = pn.widgets.FloatSlider(
-            name="opacity", value=plot.OPACITY, start=0, end=1, step=0.05, width=200
+            label="opacity", value=plot.OPACITY, start=0, end=1, step=0.05, width=200
         )
-        self.shown = pn.widgets.CheckButtonGroup(name="classes", options=shown, value=shown)
+        self.shown = pn.widgets.CheckButtonGroup(label="classes", options=shown, value=shown)
         layers = [
             plot.classes(micrograph, np.where(labels == CLASSES[n], labels, 0)).apply.opts(
                 alpha=pn.bind(self._alpha, n, self.opacity, self.shown)
             )
             for n in shown
         ]
-        picture = hv.Overlay([plot.image(micrograph), *layers]).opts(frame_width=700)
+        picture = reduce(mul, layers, plot.image(micrograph).opts(frame_width=700))
         legend = " ".join(
             f'<span style="color:{CLASS_COLOURS[CLASSES[n]]}">■</span> {n}' for n in shown
         )

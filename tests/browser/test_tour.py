@@ -1,0 +1,83 @@
+"""The tour as a person sees it: run in JupyterLab, choose, slide, select with the mouse."""
+
+import io
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from axonlab import plot
+
+FIRST_RUN_MS = 180_000
+
+
+@pytest.fixture
+def tour(page, lab):
+    """Open the tour and run all its cells."""
+    page.goto(f"{lab}/00_tour.ipynb?reset")
+    page.locator(".jp-Notebook").wait_for(timeout=FIRST_RUN_MS)
+    page.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=FIRST_RUN_MS)
+    page.get_by_text("Run", exact=True).first.click()
+    page.get_by_text("Run All Cells", exact=True).click()
+    cell_with(page, "iterdir()").get_by_text("provenance.json").last.wait_for(timeout=FIRST_RUN_MS)
+    return page
+
+
+def cell_with(page, source):
+    """Return the code cell that holds a piece of source."""
+    return page.locator(".jp-CodeCell", has_text=source)
+
+
+def count_colour(locator, colour):
+    """Count the pixels of one colour, as ``#rrggbb``, in what an element shows."""
+    picture = Image.open(io.BytesIO(locator.screenshot())).convert("RGB")
+    wanted = list(bytes.fromhex(colour[1:]))
+    return int((np.abs(np.asarray(picture).astype(int) - wanted).max(-1) < 8).sum())
+
+
+def wait_until(condition, page, seconds=30):
+    """Look again and again, until something is so."""
+    for _ in range(seconds * 2):
+        if condition():
+            return
+        page.wait_for_timeout(500)
+    raise AssertionError(f"not so after {seconds} s")
+
+
+def test_tour_in_jupyterlab(tour):
+    """All cells run without error, figures are drawn, and a selection links the plots."""
+    assert tour.locator("[data-mime-type='application/vnd.jupyter.error']").count() == 0
+    assert tour.locator(".jp-OutputArea-output[data-mime-type*='stderr']").count() == 0
+
+    form = cell_with(tour, "widgets.Form")
+    form.scroll_into_view_if_needed()
+    assert form.locator("select").first.input_value()
+
+    figure = cell_with(tour, "fibre_figure")
+    figure.scroll_into_view_if_needed()
+    figure.locator("canvas").first.wait_for()
+    tour.wait_for_timeout(2000)
+    before = count_colour(figure, plot.AXON)
+    figure.locator("[title='Box Select']").first.click()
+    scatter = figure.locator(".bk-Figure").nth(1)
+    box = scatter.bounding_box()
+    x, y = box["x"] + 0.5 * box["width"], box["y"] + 0.2 * box["height"]
+    tour.mouse.move(x, y)
+    tour.mouse.down()
+    tour.mouse.move(x + 0.4 * box["width"], y + 0.5 * box["height"], steps=8)
+    tour.mouse.up()
+    # what is not selected fades in all plots
+    wait_until(lambda: count_colour(figure, plot.AXON) < 0.8 * before, tour)
+
+
+def test_overlay_switch_hides_a_class(tour):
+    """Switching a class off in the overlay changes the picture."""
+    overlay = cell_with(tour, "OverlayView")
+    overlay.scroll_into_view_if_needed()
+    picture = overlay.locator(".bk-Figure").first
+    picture.wait_for()
+    tour.wait_for_timeout(2000)
+    before = picture.screenshot()
+    overlay.get_by_role("button", name=re.compile("axon")).click()
+    wait_until(lambda: picture.screenshot() != before, tour)

@@ -1,0 +1,60 @@
+"""Fixtures that several test files share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from axonlab import io
+from axonlab.micrograph import CLASSES
+
+Disc = Callable[[tuple[int, int], tuple[float, float], float], NDArray[np.bool_]]
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """Return the folder of real micrographs, which a checkout does not hold."""
+    folder = os.environ.get("AXONLAB_DATA")
+    if not folder:
+        pytest.skip("AXONLAB_DATA is not set: it names the folder of real micrographs")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def disc() -> Disc:
+    """Return a function that rasterises a disc: a pixel belongs to it when its centre does."""
+
+    def draw(
+        shape: tuple[int, int], centre: tuple[float, float], radius: float
+    ) -> NDArray[np.bool_]:
+        y, x = np.ogrid[: shape[0], : shape[1]]
+        return (y - centre[0]) ** 2 + (x - centre[1]) ** 2 <= radius**2
+
+    return draw
+
+
+@pytest.fixture
+def bids(tmp_path: Path, disc: Disc) -> Path:
+    """Write a data set of three animals: rings of myelin (dark) about axons (bright)."""
+    rng = np.random.default_rng(0)
+    masks = tmp_path / "derivatives" / "labels"
+    for animal in ("sub-a", "sub-b", "sub-c"):
+        for sample in (1, 2):
+            labels = np.zeros((60, 72), np.uint8)
+            for _ in range(4):
+                centre, radius = tuple(rng.uniform(8, 56, 2)), rng.uniform(5, 10)
+                labels[disc(labels.shape, centre, radius)] = CLASSES["myelin"]
+                labels[disc(labels.shape, centre, 0.6 * radius)] = CLASSES["axon"]
+            grey = np.array([120, 40, 200])[labels] + rng.normal(0, 5, labels.shape)
+            name = f"{animal}_sample-{sample}_SEM"
+            image = tmp_path / animal / "micr" / f"{name}.png"
+            io.write_image(image, grey.clip(0, 255).astype(np.uint8))
+            io.write_json(image.with_suffix(".json"), {"PixelSize": [0.2, 0.2]})
+            name = f"{animal}/micr/{name}_seg-axonmyelin-manual.png"
+            io.write_image(masks / name, np.array([0, 127, 255], np.uint8)[labels])
+    return tmp_path

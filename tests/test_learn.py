@@ -1,0 +1,262 @@
+"""Learning: the loss is what it says, unlabelled pixels teach nothing, training trains."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from fastai.callback.core import Callback
+from fastai.data.core import DataLoaders
+from fastai.torch_core import set_seed
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from axonlab import learn
+from axonlab.data import axon_block, find_pairs
+from axonlab.learn import ClassDice, CrossEntropyDice, SaveEveryEpoch, axon_learner, history
+from axonlab.micrograph import UNLABELLED
+from axonlab.models import ModelCard, load_model
+
+FEATURES = (4, 8)
+CLASS_NAMES = ["background", "myelin", "axon"]
+CARD = ModelCard("tiny", CLASS_NAMES, 0.2, {"class": "UNet", "n_classes": 3, "features": FEATURES})
+
+
+def random_batch(seed: int, unlabelled: float = 0.3) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return logits and targets, some of which are 255."""
+    generator = torch.Generator().manual_seed(seed)
+    logits = 2 * torch.randn(2, 3, 5, 6, generator=generator)
+    target = torch.randint(0, 3, (2, 5, 6), generator=generator)
+    target[torch.rand(2, 5, 6, generator=generator) < unlabelled] = UNLABELLED
+    return logits, target
+
+
+def slow_loss(logits: np.ndarray, target: np.ndarray) -> float:
+    """Compute cross-entropy plus one minus soft Dice pixel by pixel."""
+    entropies, common, predicted, true = [], np.zeros(3), np.zeros(3), np.zeros(3)
+    for n, y, x in np.ndindex(target.shape):
+        truth = target[n, y, x]
+        if truth == UNLABELLED:
+            continue
+        odds = np.exp(logits[n, :, y, x].astype(float))
+        probabilities = odds / odds.sum()
+        entropies.append(-np.log(probabilities[truth]))
+        common[truth] += probabilities[truth]
+        predicted += probabilities
+        true[truth] += 1
+    dice = [2 * common[c] / (predicted[c] + true[c]) for c in range(3) if true[c]]
+    return float(np.mean(entropies) + 1 - np.mean(dice))
+
+
+# --- the loss
+
+
+@settings(deadline=None, max_examples=25)
+@given(seed=st.integers(0, 10**6), unlabelled=st.sampled_from([0.0, 0.3, 0.9]))
+def test_loss_against_a_slow_oracle(seed: int, unlabelled: float) -> None:
+    """Cross-entropy and Dice agree with loops over pixels."""
+    logits, target = random_batch(seed, unlabelled)
+    target[0, 0, 0] = 1  # at least one labelled pixel
+    found = CrossEntropyDice()(logits, target).item()
+    assert found == pytest.approx(slow_loss(logits.numpy(), target.numpy()), rel=1e-5)
+
+
+@settings(deadline=None, max_examples=25)
+@given(seed=st.integers(0, 10**6))
+def test_unlabelled_pixels_have_no_influence(seed: int) -> None:
+    """Whatever is predicted where nobody labelled, loss and gradient are exactly the same."""
+    logits, target = random_batch(seed)
+    other = torch.where((target == UNLABELLED)[:, None], 100 * torch.randn_like(logits), logits)
+    results = []
+    for x in (logits, other):
+        x = x.clone().requires_grad_()
+        loss = CrossEntropyDice()(x, target)
+        loss.backward()
+        results.append((loss, x.grad))
+    assert torch.equal(results[0][0], results[1][0])
+    assert torch.equal(results[0][1], results[1][1])
+    assert (results[0][1].movedim(1, -1)[target == UNLABELLED] == 0).all()
+    assert results[0][1].abs().sum() > 0
+
+
+def test_a_batch_without_labels_teaches_nothing() -> None:
+    """The loss is finite and every gradient zero."""
+    logits = random_batch(0)[0].requires_grad_()
+    loss = CrossEntropyDice()(logits, torch.full((2, 5, 6), UNLABELLED, dtype=torch.uint8))
+    loss.backward()
+    assert loss.item() == 0
+    assert torch.equal(logits.grad, torch.zeros_like(logits))
+
+
+def test_perfect_and_hopeless_predictions() -> None:
+    """The loss of certain, right predictions is 0; wrong ones cost the margin and all Dice."""
+    target = torch.tensor([[[0, 1, 1, UNLABELLED]]])
+    logits = torch.full((1, 3, 1, 4), -30.0)
+    for x, truth in enumerate([0, 1, 1, 2]):
+        logits[0, truth, 0, x] = 30
+    assert CrossEntropyDice()(logits, target).item() == pytest.approx(0, abs=1e-5)
+    wrong = logits.roll(1, dims=1)
+    assert CrossEntropyDice()(wrong, target).item() == pytest.approx(61, abs=1e-3)
+
+
+def test_an_absent_class_that_vanishes_gives_no_nan() -> None:
+    """A class that is neither labelled nor predicted, down to underflow, does no harm."""
+    logits = torch.zeros(1, 3, 4, 4)
+    logits[:, 2] = -200
+    logits.requires_grad_()
+    loss = CrossEntropyDice()(logits, torch.randint(0, 2, (1, 4, 4)))
+    loss.backward()
+    assert loss.isfinite()
+    assert logits.grad.isfinite().all()
+
+
+def test_loss_takes_half_precision_and_other_shapes() -> None:
+    """bfloat16 logits are taken as float32; volumes work as planes do."""
+    logits, target = random_batch(1)
+    exact = CrossEntropyDice()(logits, target)
+    assert CrossEntropyDice()(logits.bfloat16(), target).item() == pytest.approx(exact.item(), 0.02)
+    volume = CrossEntropyDice()(logits[:, :, None], target[:, None].to(torch.uint8))
+    assert volume.item() == pytest.approx(exact.item())
+
+
+# --- the metric
+
+
+def test_dice_is_pooled_over_batches() -> None:
+    """Dice of a class counts pixels of all batches together, unlabelled ones not at all."""
+    batches = [random_batch(seed, 0.2) for seed in range(4)]
+    logits = torch.cat([batch[0] for batch in batches]).argmax(1).numpy()
+    target = torch.cat([batch[1] for batch in batches]).numpy()
+    for position, name in enumerate(CLASS_NAMES):
+        metric = ClassDice(position, name)
+        for _ in range(2):  # a metric is used again every epoch
+            metric.reset()
+            for x, y in batches:
+                metric.accumulate(SimpleNamespace(pred=x, y=y))
+        labelled = target != UNLABELLED
+        a, b = (logits == position) & labelled, (target == position) & labelled
+        assert metric.value == pytest.approx(2 * (a & b).sum() / (a.sum() + b.sum()))
+        assert metric.name == f"dice_{name}"
+
+
+def test_dice_of_a_class_that_is_nowhere() -> None:
+    """There is no Dice to tell, and the column has no blank in its name."""
+    metric = ClassDice(2, "unmyelinated axon")
+    metric.reset()
+    logits = torch.zeros(1, 3, 2, 2)
+    metric.accumulate(SimpleNamespace(pred=logits, y=torch.zeros(1, 2, 2)))
+    assert metric.value is None
+    assert metric.name == "dice_unmyelinated_axon"
+
+
+# --- learners
+
+
+@pytest.fixture
+def dls(bids: Path) -> DataLoaders:
+    """Return small patches of the small data set."""
+    set_seed(0)
+    block = axon_block(
+        pixel_size=0.2, valid_animals=["sub-b"], patch=32, patches_per_image=6, valid_patch=48
+    )
+    return block.dataloaders(find_pairs(bids), bs=8, num_workers=0, device="cpu")
+
+
+def learner(dls: DataLoaders, **kwargs: Any) -> Any:
+    """Return a learner without a progress bar."""
+    result = axon_learner(dls, features=FEATURES, **kwargs)
+    result.remove_cb(result.progress)
+    return result
+
+
+def quiet_fit(learn: Any, *args: Any, **kwargs: Any) -> None:
+    """Train without a table on the screen."""
+    with learn.no_logging():
+        learn.fit_one_cycle(*args, **kwargs)
+
+
+def test_the_loss_falls(dls: DataLoaders) -> None:
+    """A tiny network learns a tiny set in a few steps; its history has a row per epoch."""
+    learner_ = learner(dls)
+    quiet_fit(learner_, 6, 2e-2)
+    table = history(learner_)
+    assert list(table.columns) == [
+        "epoch",
+        "train_loss",
+        "valid_loss",
+        "dice_background",
+        "dice_myelin",
+        "dice_axon",
+    ]
+    assert table["epoch"].tolist() == list(range(6))
+    assert set(table.dtypes[1:]) == {np.dtype(float)}
+    assert table["valid_loss"].iloc[-1] < 0.8 * table["valid_loss"].iloc[0]
+    assert table["train_loss"].iloc[-1] < 0.8 * table["train_loss"].iloc[0]
+    assert table.filter(like="dice").stack().between(0, 1).all()
+
+
+def test_the_seed_repeats_a_training(bids: Path) -> None:
+    """The same seed gives the same weights."""
+    weights = []
+    for _ in range(2):
+        set_seed(1, reproducible=True)
+        block = axon_block(
+            pixel_size=0.2, valid_animals=["sub-b"], patch=32, patches_per_image=2, valid_patch=32
+        )
+        dls = block.dataloaders(find_pairs(bids), bs=4, num_workers=0, device="cpu")
+        learner_ = learner(dls)
+        quiet_fit(learner_, 1)
+        weights.append(learner_.model.head.weight.detach().clone())
+    assert torch.equal(*weights)
+
+
+def test_every_epoch_leaves_a_model(dls: DataLoaders, tmp_path: Path) -> None:
+    """The file of the last epoch loads and holds the network's weights."""
+    path = tmp_path / "run" / "last.safetensors"
+    seen = []
+
+    class Look(SaveEveryEpoch):
+        def after_epoch(self) -> None:
+            super().after_epoch()
+            seen.append(load_model(path).sha256)
+
+    learner_ = learner(dls)
+    quiet_fit(learner_, 2, cbs=[Look(path, CARD)])
+    assert len(set(seen)) == 2
+    model = load_model(path)
+    assert model.card == CARD
+    for key, value in learner_.model.state_dict().items():
+        assert torch.equal(model.network.state_dict()[key], value)
+
+
+def test_searching_the_learning_rate_saves_nothing(dls: DataLoaders, tmp_path: Path) -> None:
+    """The wild weights of `lr_find` do not replace those of a training."""
+    path = tmp_path / "last.safetensors"
+    learner_ = learner(dls, cbs=SaveEveryEpoch(path, CARD), path=tmp_path)
+    with learner_.no_logging():
+        learner_.lr_find(num_it=8, show_plot=False)
+    assert not path.exists()
+    quiet_fit(learner_, 1)
+    assert path.exists()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_arithmetic_of_training(
+    dls: DataLoaders, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The forward pass takes the fast type, loss and weights stay float32, nothing lingers."""
+    monkeypatch.setattr(learn, "fast_dtype", lambda device: dtype)
+    seen = []
+
+    class Look(Callback):
+        def after_loss(self) -> None:
+            weights = self.model.head.weight
+            seen.append((weights.dtype, self.pred.dtype, self.loss.dtype))
+
+    quiet_fit(learner(dls, cbs=[Look()]), 1)
+    assert set(seen) == {(torch.float32, dtype, torch.float32)}
+    assert not torch.is_autocast_enabled("cpu")

@@ -1,0 +1,118 @@
+"""Notebooks: their shape, and that they run alone, in order, without network or human."""
+
+import ast
+import json
+import re
+from pathlib import Path
+
+import nbformat
+import pandas as pd
+import papermill
+import pytest
+
+import axonlab as al
+
+NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
+BY_NAME = {path.stem: path for path in NOTEBOOKS}
+
+every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+
+
+@pytest.fixture(autouse=True)
+def bundled_data_only(tmp_path, monkeypatch):
+    """Let notebooks see what every machine has, and leave their products in a temporary place."""
+    monkeypatch.delenv("AXONLAB_DATA", raising=False)
+    monkeypatch.setenv("AXONLAB_CACHE", str(tmp_path / "cache"))
+
+
+def code_cells(path):
+    """Return the code cells of a notebook."""
+    return [c for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code"]
+
+
+def run(notebook, folder, /, **parameters):
+    """Run a notebook in a folder and return it."""
+    return papermill.execute_notebook(
+        BY_NAME[notebook], folder / f"{notebook}.ipynb", parameters, cwd=folder, progress_bar=False
+    )
+
+
+@every_notebook
+def test_opening(path):
+    """A notebook opens with title, sentence and what it needs, leaves and takes."""
+    opening = nbformat.read(path, as_version=4).cells[0].source
+    assert re.match(r"# .+\n\n.+\.\n\n\*Needs\* .+ · \*Leaves\* .+ · \*Minutes on 2 cores\* \d+", opening)
+
+
+@every_notebook
+def test_nothing_but_source_is_kept(path):
+    """No outputs, no execution counts."""
+    for cell in code_cells(path):
+        assert cell.outputs == [] and cell.execution_count is None
+
+
+@every_notebook
+def test_one_parameters_cell_of_literals(path):
+    """The second cell holds the parameters, and no other one."""
+    cells = nbformat.read(path, as_version=4).cells
+    tagged = [i for i, c in enumerate(cells) if "parameters" in c.metadata.get("tags", [])]
+    assert tagged == [1]
+    for statement in ast.parse(cells[1].source).body:
+        assert isinstance(statement, ast.Assign)
+        ast.literal_eval(statement.value)
+
+
+@every_notebook
+def test_cells_are_short_and_plain(path):
+    """Logic lives in the package: cells only call it."""
+    for cell in code_cells(path):
+        assert len(cell.source.splitlines()) <= 15, cell.source
+        assert not re.search(r"^\s*(def |class |!|%|from .* import \*)", cell.source, re.M)
+        assert not re.search(r"""["'](/|[A-Z]:\\)""", cell.source), "absolute path"
+
+
+@every_notebook
+def test_sections_have_one_sentence_and_one_cell(path):
+    """Every section is a heading, a sentence and one code cell."""
+    cells = nbformat.read(path, as_version=4).cells[3:]
+    for text, code in zip(cells[::2], cells[1::2], strict=False):
+        assert text.cell_type == "markdown" and code.cell_type == "code"
+        assert re.fullmatch(r"## .+\n\n[^\n]+[.;:]", text.source), text.source
+
+
+def test_tour_leaves_what_it_promises(tmp_path):
+    """The tour goes from image to table, picture and provenance on a bundled sample."""
+    run("00_tour", tmp_path)
+    folder = tmp_path / "runs" / "tour"
+    table = pd.read_csv(folder / "fibres.csv")
+    truth = al.phantom.nerve((600, 800), seed=1).table
+    whole = truth[~truth["touches_border"]]
+    found = table[~table["touches_border"]]
+    assert len(found) == pytest.approx(len(whole), rel=0.2)
+    assert found["axon_diameter_um"].median() == pytest.approx(
+        whole["axon_diameter_um"].median(), rel=0.2
+    )
+    assert al.io.read_labels(folder / "labels.png").shape == (600, 800)
+    assert al.io.read_image(folder / "overlay.png", pixel_size=1).pixels.shape == (600, 800)
+    assert "g-ratio by area" in set(pd.read_csv(folder / "summary.csv")["quantity"])
+    provenance = json.loads((folder / "provenance.json").read_text())
+    assert provenance["pixel_size_um"] == 0.1 and len(provenance["model_sha256"]) == 64
+
+
+def test_tour_of_an_own_image(tmp_path):
+    """An image of the user, whose pixel size only the user knows, takes the same way."""
+    pixels = al.samples.load("phantom-sem").pixels[:200, :300].astype("uint8")
+    al.io.write_image(tmp_path / "mine.png", pixels)
+    run("00_tour", tmp_path, image="mine.png", pixel_size=0.1, run="mine")
+    assert json.loads((tmp_path / "runs/mine/provenance.json").read_text())["image"] == "mine"
+
+
+def test_training_leaves_a_model_that_segments(tmp_path):
+    """Two short epochs on the bundled phantoms leave a model file with a full card."""
+    run("02_train", tmp_path, name="tiny", epochs=2, patches_per_image=2, batch=2)
+    model = al.models.load_model(tmp_path / "runs/train/tiny/model.safetensors")
+    assert model.card.training["left_out"] == ["sub-tem1"]
+    assert len(model.card.training["curve"]["train_loss"]) == 2
+    assert model.card.scores and model.card.versions["torch"]
+    result = al.segment.segment(al.samples.load("phantom-sem"), model)
+    assert result.labels.shape == (600, 800)

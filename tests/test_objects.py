@@ -1,0 +1,263 @@
+"""Objects: every axon gets the myelin that is its own, and nobody else's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from numpy.typing import NDArray
+
+from axonlab import io
+from axonlab.micrograph import UNLABELLED
+from axonlab.objects import label_fibres
+
+LABELS = arrays(
+    np.uint8,
+    st.tuples(st.integers(1, 12), st.integers(1, 12)),
+    elements=st.sampled_from([0, 1, 2, 3, UNLABELLED]),
+)
+
+Objects = NDArray[np.int32]
+
+
+def label(labels: Any, **kwargs: float) -> tuple[Objects, Objects]:
+    """Label at 1 µm a pixel; digits in text are classes, a dot is background."""
+    if isinstance(labels, str):
+        labels = [[int(c.replace(".", "0")) for c in row] for row in labels.split()]
+    axons, fibres = label_fibres(np.array(labels, np.uint8), pixel_size=1.0, **kwargs)
+    check(axons, fibres)
+    return axons, fibres
+
+
+def check(axons: Objects, fibres: Objects) -> None:
+    """Check what always holds: one type, ids without gaps and the same, axons within fibres."""
+    assert axons.dtype == fibres.dtype == np.int32
+    n = fibres.max()
+    assert np.array_equal(np.unique(fibres[fibres > 0]), np.arange(1, n + 1))
+    assert np.array_equal(np.unique(axons[axons > 0]), np.arange(1, n + 1))
+    assert (fibres[axons > 0] == axons[axons > 0]).all()
+
+
+def text(objects: Objects) -> str:
+    """Write objects as digits."""
+    return " ".join("".join(str(i) if i else "." for i in row) for row in objects)
+
+
+def components(mask: NDArray[np.bool_]) -> Objects:
+    """Number the components of a mask by flooding from each pixel, row by row."""
+    found, n = np.zeros(mask.shape, np.int32), 0
+    for start in zip(*np.nonzero(mask), strict=True):
+        if found[start]:
+            continue
+        n += 1
+        waiting = [start]
+        while waiting:
+            y, x = waiting.pop()
+            inside = 0 <= y < mask.shape[0] and 0 <= x < mask.shape[1]
+            if inside and mask[y, x] and not found[y, x]:
+                found[y, x] = n
+                waiting += [(y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1)]
+    return found
+
+
+CASES = {
+    "one ring": ("..... .111. .121. .111. .....", "..... ..... ..1.. ..... .....", None),
+    "nothing": ("... ...", "... ...", "... ..."),
+    "a pixel": ("2", "1", "1"),
+    "all axon": ("222 222", "111 111", "111 111"),
+    "all myelin": ("111 111", "... ...", "... ..."),
+    "axon without myelin": (".... .22. ....", ".... .11. ....", ".... .11. ...."),
+    "myelin without axon": ("111.12", ".....1", "....11"),
+    "axon at the border": ("2.1 2.1 .12", "1.. 1.. ..2", "1.2 1.2 .22"),
+    "two rings apart": ("121.121", ".1...2.", "111.222"),
+    "unmyelinated axons come last": ("33.121.3", "22..1..3", "22.111.3"),
+    "unmyelinated axons have no myelin": ("312", "2.1", "211"),
+    "unlabelled belongs to nobody": ("21" + "0" + "12", "1...2", "11.22"),
+    "a diagonal line separates": (
+        "22220 22202 22022 20222 02222",
+        "1111. 111.2 11.22 1.222 .2222",
+        "1111. 111.2 11.22 1.222 .2222",
+    ),
+    "corners do not join": ("2. .2", "1. .2", "1. .2"),
+    "myelin at a corner is not the axon's": ("2. .1", "1. ..", "1. .."),
+    "two axons in one sheath": ("1211121", ".1...2.", None),
+}
+
+
+@pytest.mark.parametrize(("labels", "axons", "fibres"), CASES.values(), ids=CASES.keys())
+def test_cases_made_by_hand(labels: str, axons: str, fibres: str | None) -> None:
+    """Small label images have the objects that anyone would draw."""
+    found_axons, found_fibres = label(labels)
+    assert text(found_axons) == axons
+    if fibres is not None:
+        assert text(found_fibres) == fibres
+    else:
+        wanted = np.array([[c in "12" for c in row] for row in labels.split()])
+        assert np.array_equal(found_fibres > 0, wanted)
+
+
+def test_unlabelled_pixels_separate() -> None:
+    """255 is neither axon nor myelin."""
+    axons, fibres = label([[2, 1, UNLABELLED, 1, 2]])
+    assert axons.tolist() == [[1, 0, 0, 0, 2]]
+    assert fibres.tolist() == [[1, 1, 0, 2, 2]]
+
+
+@pytest.mark.parametrize("gap", [6, 7])
+def test_touching_sheaths_are_divided_midway(gap: int, disc: Callable[..., Any]) -> None:
+    """Myelin that two axons share goes to the nearer one."""
+    shape, radius = (41, 60), 7
+    centres = [(20, 18), (20, 18 + 2 * radius + gap)]
+    labels = np.zeros(shape, np.uint8)
+    for centre in centres:
+        labels[disc(shape, centre, radius + 4)] = 1
+    for centre in centres:
+        labels[disc(shape, centre, radius)] = 2
+    axons, fibres = label(labels)
+    assert fibres.max() == 2
+    assert np.array_equal(fibres > 0, labels > 0)
+    y, x = np.indices(shape)
+    distance = [np.hypot(y - cy, x - cx) for cy, cx in centres]
+    clear = (fibres > 0) & (np.abs(distance[0] - distance[1]) > 2)
+    assert np.array_equal(fibres[clear], 1 + (distance[1] < distance[0])[clear])
+    # the two are mirror images, to the pixels on the line between them
+    areas = np.bincount(fibres.ravel())[1:]
+    assert abs(int(areas[0]) - int(areas[1])) <= shape[0]
+
+
+def test_two_axons_in_a_wide_sheath_are_divided_about_the_midline() -> None:
+    """In a rectangle of myelin the border runs down its middle."""
+    labels = np.ones((21, 40), np.uint8)
+    labels[8:13, 5:10] = labels[8:13, 30:35] = 2
+    _, fibres = label(labels)
+    assert (fibres[:, :18] == 1).all()
+    assert (fibres[:, 22:] == 2).all()
+
+
+def test_shared_myelin_is_reached_through_myelin() -> None:
+    """Each piece of a fibre hangs together, even where another axon is nearer across a gap."""
+    labels = np.zeros((9, 30), np.uint8)
+    labels[0], labels[8], labels[:, 0] = 1, 1, 1
+    labels[0, 1], labels[8, 25], labels[2:7, 20] = 2, 2, 2
+    axons, fibres = label(labels)
+    for i in range(1, fibres.max() + 1):
+        assert components(fibres == i).max() == 1
+    assert fibres[0, 20] == axons[0, 1]
+
+
+def test_small_axons_are_left_out() -> None:
+    """Below the smallest diameter axons go with their myelin, of either kind."""
+    labels = "121.1111.3.33 111.1221.. .33 ....1221...33 ....1111....."
+    labels = [row.ljust(13, ".") for row in ("121.1111.3.33", "111.1221...33", "....1221...33")]
+    diameter = np.sqrt(4 * 4 / np.pi)
+    everything, _ = label(" ".join(labels))
+    assert everything.max() == 4
+    for least in (1.2, diameter - 1e-9):
+        axons, fibres = label(" ".join(labels), min_axon_diameter=least)
+        assert np.bincount(axons.ravel())[1:].tolist() == [4, 6]
+        assert not fibres[:, :3].any()
+    axons, _ = label(" ".join(labels), min_axon_diameter=diameter + 1e-9)
+    assert np.bincount(axons.ravel())[1:].tolist() == [6]
+    assert not label(" ".join(labels), min_axon_diameter=100)[1].any()
+
+
+def test_smallest_diameter_is_in_um() -> None:
+    """The limit scales with the pixel size."""
+    labels = np.array([[2, 0, 2, 2, 2, 2]], np.uint8)
+    axons, _ = label_fibres(labels, pixel_size=0.1, min_axon_diameter=0.2)
+    assert axons.tolist() == [[0, 0, 1, 1, 1, 1]]
+
+
+def test_a_speck_in_a_sheath_leaves_the_fibre_alone() -> None:
+    """A speck that is left out gives its myelin to the axon it shares it with."""
+    _, fibres = label("1111111 1222121 1222111 1111111", min_axon_diameter=2)
+    assert fibres.max() == 1
+    assert (fibres == 0).sum() == 1
+
+
+def test_more_axons_than_16_bits() -> None:
+    """Ids do not wrap at 65535."""
+    labels = np.zeros((520, 520), np.uint8)
+    labels[::2, ::2] = 2
+    axons, fibres = label(labels)
+    assert fibres.max() == 260**2
+    assert np.array_equal(axons, fibres)
+    assert np.array_equal(axons[::2, ::2].ravel(), np.arange(1, 260**2 + 1))
+
+
+@settings(deadline=None, max_examples=60)
+@given(LABELS)
+def test_components_against_brute_force(labels: NDArray[np.uint8]) -> None:
+    """Axons are the flooded components in reading order; fibres fill the pieces that hold any."""
+    before = labels.copy()
+    axons, fibres = label(labels)
+    assert np.array_equal(labels, before)
+    myelinated, bare = components(labels == 2), components(labels == 3)
+    n = myelinated.max()
+    assert np.array_equal(axons, myelinated + np.where(bare, bare + n, 0))
+    pieces = components((labels == 1) | (labels == 2))
+    owned = np.isin(pieces, pieces[labels == 2]) & (pieces > 0)
+    assert np.array_equal(fibres > 0, owned | (labels == 3))
+    for i in range(1, fibres.max() + 1):
+        assert components(fibres == i).max() == 1  # a fibre hangs together
+    for piece in range(1, pieces.max() + 1):
+        inside = np.unique(axons[(pieces == piece) & (axons > 0)])
+        if inside.size == 1:
+            assert np.array_equal(pieces == piece, fibres == inside[0])
+
+
+@settings(deadline=None, max_examples=40)
+@given(LABELS, st.sampled_from(["rows", "columns", "transposed", "view"]))
+def test_turning_the_image_turns_the_objects(labels: NDArray[np.uint8], how: str) -> None:
+    """Mirrored or transposed labels give the same partition where no myelin is shared."""
+    pieces = components((labels == 1) | (labels == 2))
+    for piece in range(1, pieces.max() + 1):
+        if components((labels == 2) & (pieces == piece)).max() > 1:
+            labels[pieces == piece] = 0
+    turn: Callable[[Any], Any] = {
+        "rows": lambda a: a[::-1],
+        "columns": lambda a: np.ascontiguousarray(a[:, ::-1]),
+        "transposed": np.transpose,
+        "view": lambda a: a[::-1, ::-1].T,
+    }[how]
+    for straight, turned in zip(label(labels), label_turned(turn(labels)), strict=True):
+        together = np.unique(np.stack([turn(straight).ravel(), turned.ravel()]), axis=1)
+        assert together.shape[1] == len(np.unique(straight)) == len(np.unique(turned))
+        assert np.array_equal(turn(straight) == 0, turned == 0)
+
+
+def label_turned(labels: NDArray[np.uint8]) -> tuple[Objects, Objects]:
+    """Label a view as it is, without copying it."""
+    return label_fibres(labels, pixel_size=1.0)
+
+
+def test_real_masks(data_folder: Path) -> None:
+    """Manual masks of a real micrograph: the axons are the components of class 2."""
+    mask = next((data_folder / "rat-sem").glob("derivatives/**/*data1_*axonmyelin-manual.png"))
+    labels = io.read_labels(mask)[:400, :400]
+    axons, fibres = label(labels)
+    assert np.array_equal(axons, components(labels == 2))
+    assert set(np.unique(labels[fibres > 0])) == {1, 2}
+
+
+@pytest.mark.parametrize(
+    ("shape", "pixel_size", "message"),
+    [
+        ((2, 3, 4), 1.0, "one plane"),
+        ((0, 3), 1.0, "no pixels"),
+        ((2, 3), 0.0, "outside"),
+        ((2, 3), -1.0, "outside"),
+        ((2, 3), 1e5, "outside"),
+        ((2, 3), float("nan"), "outside"),
+    ],
+)
+def test_errors(shape: tuple[int, ...], pixel_size: float, message: str) -> None:
+    """Volumes, empty images and absurd pixel sizes are refused."""
+    with pytest.raises(ValueError, match=message):
+        label_fibres(np.zeros(shape, np.uint8), pixel_size=pixel_size)

@@ -1,0 +1,81 @@
+"""Figures: what is drawn where, and how it is labelled."""
+
+import holoviews as hv
+import numpy as np
+import pytest
+from bokeh.models import Axis
+
+from axonlab import measure, objects, phantom, plot
+from axonlab.micrograph import Micrograph
+
+hv.extension("bokeh")
+
+
+@pytest.fixture(scope="module")
+def nerve():
+    """Return a small phantom."""
+    return phantom.nerve((150, 200), seed=3)
+
+
+@pytest.fixture(scope="module")
+def table(nerve):
+    """Return the measurements of the phantom's true objects."""
+    size = nerve.micrograph.pixel_size
+    return measure.measure_fibres(nerve.axons, nerve.fibres, pixel_size=size)
+
+
+def test_image_shows_the_first_row_on_top():
+    """A bright pixel in row 1, column 2 is drawn at y = 1, x = 2 pixels, y pointing down."""
+    pixels = np.zeros((4, 6), np.float32)
+    pixels[1, 2] = 1
+    image = plot.image(Micrograph(pixels, pixel_size=0.5))
+    frame = image.dframe()
+    bright = frame.loc[frame.iloc[:, 2].idxmax()]
+    assert (bright["x"], bright["y"]) == (1.0, 0.5)
+    assert hv.renderer("bokeh").get_plot(image).state.y_range.start > 1
+
+
+def test_large_images_are_thinned(monkeypatch, nerve):
+    """What is sent to the browser is bounded, and covers the same field."""
+    monkeypatch.setattr(plot, "DISPLAY_PIXELS", 1000)
+    image = plot.image(nerve.micrograph)
+    assert image.dimension_values(2, flat=False).size <= 1000
+    assert image.bounds.lbrt() == pytest.approx((-0.05, -0.05, 19.95, 14.95))
+
+
+def test_overlay_colours_classes_and_leaves_background_grey(nerve):
+    """The picture for the folder is RGB: grey where there is background."""
+    picture = plot.overlay(nerve.micrograph, nerve.labels)
+    assert picture.shape == (150, 200, 3) and picture.dtype == np.uint8
+    background = picture[nerve.labels == 0]
+    assert (background == background[:, :1]).all()
+    axon = picture[nerve.labels == 2].mean(0)
+    assert axon[2] > axon[0]
+
+
+def test_outlines_enclose_their_objects():
+    """The outline of a square of 4 × 4 pixels of 0.5 µm runs around it."""
+    square = np.zeros((10, 10), np.int32)
+    square[2:6, 3:7] = 7
+    (x, y) = plot.outlines(square, pixel_size=0.5)[7].T
+    assert (x.min(), x.max(), y.min(), y.max()) == (1.25, 3.25, 0.75, 2.75)
+
+
+def test_figure_labels_have_units(nerve, table):
+    """Every axis says what it shows, and in which unit."""
+    figure = plot.fibre_figure(nerve.micrograph, nerve.axons, table)
+    state = hv.renderer("bokeh").get_plot(figure).state
+    labels = {axis.axis_label for axis in state.select({"type": Axis})}
+    assert {"x (µm)", "y (µm)", "fibre diameter (µm)", "g-ratio (by area)"} <= labels
+    assert "axon diameter (µm)" in labels
+
+
+@pytest.mark.parametrize("value", [0, 2])
+def test_figure_without_fibres(value):
+    """No fibre at all, or an axon without myelin, still gives a figure."""
+    labels = np.zeros((20, 20), np.uint8)
+    labels[5:9, 5:9] = value
+    axons, fibres = objects.label_fibres(labels, pixel_size=0.1)
+    table = measure.measure_fibres(axons, fibres, pixel_size=0.1)
+    figure = plot.fibre_figure(Micrograph(np.zeros((20, 20)), 0.1), axons, table)
+    assert hv.renderer("bokeh").get_plot(figure)

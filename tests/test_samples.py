@@ -1,0 +1,140 @@
+"""Samples: bundled, at hand, or downloaded and checked."""
+
+import hashlib
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from axonlab import io, phantom, samples
+
+BUNDLED = [name for name in samples.names() if name.startswith("phantom")]
+
+
+@pytest.fixture(autouse=True)
+def empty_cache(tmp_path, monkeypatch):
+    """Let no test see what this machine has, or leave anything behind."""
+    monkeypatch.delenv("AXONLAB_DATA", raising=False)
+    monkeypatch.setenv("AXONLAB_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def server(tmp_path, monkeypatch):
+    """Serve a tiny public data set on this machine; yield its folder and catalogue entry."""
+    folder = tmp_path / "public"
+    folder.mkdir()
+    image = folder / "nerve.png"
+    io.write_image(image, np.full((4, 5), 7, np.uint8))
+    (folder / "nerve.json").write_text('{"PixelSize": 0.2, "PixelSizeUnits": "um"}')
+    handler = partial(SimpleHTTPRequestHandler, directory=folder)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as http:
+        threading.Thread(target=http.serve_forever, daemon=True).start()
+        files = {f.name: hashlib.sha256(f.read_bytes()).hexdigest() for f in folder.iterdir()}
+        url = f"http://127.0.0.1:{http.server_port}/"
+        entry = {"base_url": url, "files": files, "bundled": "phantom-sem"}
+        catalogue = samples._catalogue()
+        sample = {"dataset": "tiny", "image": "nerve.png", "masks": ["nerve.png"]}
+        monkeypatch.setattr(
+            samples,
+            "_catalogue",
+            lambda: {
+                "datasets": catalogue["datasets"] | {"tiny": entry},
+                "samples": catalogue["samples"] | {"tiny": sample},
+            },
+        )
+        yield folder, entry
+        http.shutdown()
+
+
+@pytest.mark.parametrize("name", BUNDLED)
+def test_bundled_samples_agree_with_their_truth(name):
+    """Bundled image, mask and table of true sizes belong together."""
+    micrograph, labels = samples.load(name), samples.load_labels(name)
+    assert micrograph.pixels.shape == labels.shape
+    table = next(
+        samples.fetch("phantoms").glob(f"derivatives/labels/*/micr/{micrograph.name}_fibres.csv")
+    )
+    truth = pd.read_csv(table)
+    whole = truth[~truth["touches_border"] & ~truth["is_unmyelinated"]]
+    field = np.isin(labels, [1, 2]).sum() * micrograph.pixel_size**2
+    assert whole["fibre_area_um2"].sum() < field
+
+
+def test_bundled_sample_can_be_made_again():
+    """The recipe of a bundled phantom still gives the bundled image."""
+    again = phantom.nerve((600, 800), modality="sem", seed=1).micrograph.pixels
+    bundled = samples.load("phantom-sem").pixels
+    # other processors may round a grey value differently, but no more
+    assert np.mean(again != bundled) < 0.01
+
+
+def test_without_network_bundled_samples_are_at_hand():
+    """A machine without data offers the phantoms."""
+    assert samples.at_hand() == BUNDLED
+
+
+def test_data_folder_is_used_before_the_network(tmp_path, monkeypatch):
+    """What lies in AXONLAB_DATA is found there and offered first."""
+    (tmp_path / "rat-sem").mkdir()
+    monkeypatch.setenv("AXONLAB_DATA", str(tmp_path))
+    assert samples.fetch("rat-sem") == tmp_path / "rat-sem"
+    assert samples.at_hand()[0] == "rat-sem"
+
+
+def test_catalogue_names_licence_and_citation():
+    """Every public data set says under what terms, and whom to cite."""
+    table = samples.datasets()
+    assert {"rat-sem", "mouse-tem", "snemi3d"} <= set(table.index)
+    assert (table[["title", "licence", "citation", "url"]] != "").all(axis=None)
+
+
+def test_download_is_kept(server):
+    """A download is checked, kept, and found again without the server."""
+    folder, entry = server
+    micrograph = samples.load("tiny")
+    assert (micrograph.pixel_size, micrograph.pixels[0, 0]) == (0.2, 7)
+    entry["base_url"] = "http://127.0.0.1:1/"
+    assert samples.load("tiny").pixels.shape == (4, 5)
+    assert "tiny" in samples.at_hand()
+
+
+def test_wrong_hash_is_refused(server):
+    """A file that is not the published one is not used."""
+    folder, _ = server
+    (folder / "nerve.json").write_text('{"PixelSize": 9}')
+    with pytest.raises(ConnectionError, match=r"nerve\.json"):
+        samples.fetch("tiny")
+    assert "tiny" not in samples.at_hand()
+
+
+def test_failed_download_names_the_sample_used_instead(server):
+    """Without the server a phantom is loaded, and the warning says which."""
+    _, entry = server
+    entry["base_url"] = "http://127.0.0.1:1/"
+    with pytest.warns(UserWarning, match="could not be downloaded.*'phantom-sem' is used instead"):
+        micrograph = samples.load("tiny")
+    assert micrograph.name == samples.load("phantom-sem").name
+
+
+@pytest.mark.parametrize("function", [samples.load, samples.load_labels, samples.fetch])
+def test_unknown_name(function):
+    """An unknown name is answered with the known ones."""
+    with pytest.raises(ValueError, match="No .* 'rat', there are .*rat-sem"):
+        function("rat")
+
+
+def test_data_set_to_be_downloaded_by_hand():
+    """Where axonlab cannot download, it says from where the user can."""
+    with pytest.raises(ValueError, match="by hand, from https://cremi"):
+        samples.fetch("cremi")
+
+
+def test_real_sample(data_folder, monkeypatch):
+    """The real sample is the validation animal, with its labels."""
+    monkeypatch.setenv("AXONLAB_DATA", str(data_folder))
+    micrograph = samples.load("rat-sem")
+    assert micrograph.pixel_size == 0.07
+    assert samples.load_labels("rat-sem").shape == micrograph.pixels.shape == (1096, 1541)

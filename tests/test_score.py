@@ -1,0 +1,121 @@
+"""Scores: the counts are those of sets of pixels."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from numpy.typing import NDArray
+
+from axonlab.micrograph import CLASSES, UNLABELLED
+from axonlab.score import class_scores
+
+Labels = NDArray[np.uint8]
+COLUMNS = ["dice", "precision", "recall", "truth_pixels"]
+SHAPE = st.tuples(st.integers(1, 6), st.integers(1, 6))
+
+
+@st.composite
+def pairs(draw: st.DrawFn, *, unlabelled: bool = True) -> tuple[Labels, Labels]:
+    """Draw two label images of one shape."""
+    ids = [*CLASSES.values(), UNLABELLED] if unlabelled else list(CLASSES.values())
+    shape = draw(SHAPE)
+    image = arrays(np.uint8, shape, elements=st.sampled_from(ids))
+    return draw(image), draw(image)
+
+
+def slow_scores(labels: Labels, truth: Labels) -> dict[str, tuple[float, float, float, int]]:
+    """Compare sets of pixels."""
+    counted = set(np.ndindex(truth.shape)) - {p for p in np.ndindex(truth.shape) if truth[p] == 255}
+    rows = {}
+    for name, i in CLASSES.items():
+        a = {p for p in counted if labels[p] == i}
+        b = {p for p in counted if truth[p] == i}
+        if a or b:
+            common = len(a & b)
+            rows[name] = (
+                2 * common / (len(a) + len(b)),
+                common / len(a) if a else np.nan,
+                common / len(b) if b else np.nan,
+                len(b),
+            )
+    return rows
+
+
+@settings(deadline=None, max_examples=80)
+@given(pairs())
+def test_scores_against_sets(pair: tuple[Labels, Labels]) -> None:
+    """All columns agree with sets of pixels, 255 in either image included."""
+    table = class_scores(*pair)
+    wanted = slow_scores(*pair)
+    assert list(table.columns) == COLUMNS
+    assert table.index.name == "class"
+    assert list(table.index) == list(wanted)
+    for name, row in wanted.items():
+        np.testing.assert_allclose(table.loc[name].astype(float), row)
+
+
+@settings(deadline=None, max_examples=40)
+@given(pairs(unlabelled=False))
+def test_dice_is_symmetric(pair: tuple[Labels, Labels]) -> None:
+    """Exchanging the images keeps Dice and exchanges precision and recall."""
+    one, other = class_scores(*pair), class_scores(*pair[::-1])
+    pd.testing.assert_series_equal(one["dice"], other["dice"])
+    pd.testing.assert_series_equal(one["precision"], other["recall"], check_names=False)
+
+
+def test_perfect() -> None:
+    """An image agrees with itself."""
+    labels = np.array([[0, 1, 2, 3], [3, 2, 1, 0]], np.uint8)
+    table = class_scores(labels, labels)
+    assert (table[["dice", "precision", "recall"]] == 1).all(axis=None)
+    assert (table["truth_pixels"] == 2).all()
+
+
+def test_disjoint() -> None:
+    """Where nothing agrees Dice is 0, and what was never found or never there has no ratio."""
+    table = class_scores(np.full((2, 2), 1, np.uint8), np.full((2, 2), 2, np.uint8))
+    assert table["dice"].tolist() == [0, 0]
+    assert table["precision"].to_dict() == pytest.approx({"myelin": 0, "axon": np.nan}, nan_ok=True)
+    assert table["recall"].to_dict() == pytest.approx({"myelin": np.nan, "axon": 0}, nan_ok=True)
+
+
+def test_unlabelled_truth_does_not_count() -> None:
+    """Nothing is right or wrong where nobody labelled."""
+    truth = np.array([[2, 2, 0, UNLABELLED, UNLABELLED]], np.uint8)
+    labels = np.array([[2, 2, 0, 2, 1]], np.uint8)
+    table = class_scores(labels, truth)
+    assert list(table.index) == ["background", "axon"]
+    assert (table["dice"] == 1).all()
+
+
+def test_unlabelled_result_is_a_miss() -> None:
+    """A result that says nothing misses what is there."""
+    table = class_scores(np.array([[2, UNLABELLED]], np.uint8), np.array([[2, 2]], np.uint8))
+    assert table.loc["axon"].tolist() == pytest.approx([2 / 3, 1, 0.5, 2])
+
+
+def test_nothing_to_compare() -> None:
+    """A reference without any label gives an empty table with all columns."""
+    table = class_scores(np.zeros((2, 2), np.uint8), np.full((2, 2), UNLABELLED, np.uint8))
+    assert table.empty
+    assert list(table.columns) == COLUMNS
+    assert table.index.name == "class"
+
+
+def test_views_and_big_images() -> None:
+    """Turned views are compared pixel by pixel; counts go beyond 16 bits."""
+    labels = np.random.default_rng(0).integers(0, 4, (300, 400), np.uint8)
+    table = class_scores(labels[::-1].T, np.ascontiguousarray(labels[::-1].T))
+    assert (table["dice"] == 1).all()
+    assert table["truth_pixels"].sum() == labels.size
+
+
+def test_shapes_must_agree() -> None:
+    """Images of other shapes are refused, also where they would broadcast."""
+    for shape in ((3, 2), (1, 3), (6,)):
+        with pytest.raises(ValueError, match=r"\(2, 3\).*same size"):
+            class_scores(np.zeros((2, 3), np.uint8), np.zeros(shape, np.uint8))

@@ -1,0 +1,262 @@
+"""Segmentation: tiles change nothing, grids fit, the same tissue gives the same answer."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from torch import nn
+
+from axonlab import segment
+from axonlab.micrograph import CLASSES, Micrograph, resize
+from axonlab.models import Model, ModelCard, UNet, save_model
+from axonlab.segment import classify, predict
+
+FEATURES = (3, 4, 5)
+CLASS_NAMES = ["background", "myelin", "axon"]
+CARD = ModelCard("tiny", CLASS_NAMES, 0.1, {"class": "UNet", "n_classes": 3, "features": FEATURES})
+
+
+def random_network(seed: int, *, strides: tuple[tuple[int, int], ...] | None = None) -> UNet:
+    """Return a U-Net with random weights and as random statistics in its batch norms."""
+    torch.manual_seed(seed)
+    network = UNet(3, features=FEATURES, strides=strides)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.running_mean, -0.5, 0.5)
+            nn.init.uniform_(module.running_var, 0.2, 2)
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.uniform_(module.bias, -0.5, 0.5)
+    nn.init.normal_(network.head.weight, std=2)
+    return network.eval()
+
+
+def random_pixels(shape: tuple[int, int], seed: int = 0) -> NDArray[np.float32]:
+    """Return normalised noise with some structure, so that the classes vary."""
+    coarse = np.random.default_rng(seed).random((4, 5), np.float32)
+    return resize(coarse, shape) + np.random.default_rng(seed).random(shape, np.float32) / 2
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _float32() -> object:
+    """Compute in float32 on any machine."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(segment, "fast_dtype", lambda device: torch.float32)
+        yield
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    """Return a model with random weights."""
+    return Model(random_network(3), CARD, "0" * 64)
+
+
+# --- predict
+
+
+@settings(deadline=None, max_examples=20)
+@given(
+    tile=st.integers(3, 60),
+    shape=st.tuples(st.integers(1, 70), st.integers(1, 70)),
+    seed=st.integers(0, 5),
+    strides=st.sampled_from([None, ((2, 4), (2, 1)), ((3, 2), (1, 2))]),
+)
+def test_tiled_equals_untiled(
+    tile: int, shape: tuple[int, int], seed: int, strides: tuple[tuple[int, int], ...] | None
+) -> None:
+    """Neither the size of the tiles nor where they fall changes the result."""
+    network, pixels = random_network(seed, strides=strides), random_pixels(shape, seed)
+    whole = predict(network, pixels, tile=1000)
+    tiled = predict(network, pixels, tile=tile)
+    assert whole.shape == (3, *shape)
+    assert whole.dtype == np.float32
+    np.testing.assert_allclose(tiled, whole, rtol=0, atol=1e-6)
+    first, second = np.sort(whole, axis=0)[[-1, -2]]
+    clear = first - second > 2e-6  # ties may fall either way
+    assert np.array_equal(tiled.argmax(0)[clear], whole.argmax(0)[clear])
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_tiled_equals_untiled_in_bfloat16(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In bfloat16 tiles differ by roundings at most, and so do bfloat16 and float32."""
+    network, pixels = random_network(seed), random_pixels((75, 90), seed)
+    exact = predict(network, pixels)
+    monkeypatch.setattr(segment, "fast_dtype", lambda device: torch.bfloat16)
+    whole, tiled = predict(network, pixels), predict(network, pixels, tile=20)
+    assert np.abs(tiled - whole).max() < 0.02
+    assert (tiled.argmax(0) == whole.argmax(0)).mean() > 0.995
+    assert np.abs(whole - exact).mean() < 0.02
+
+
+def test_predict_is_the_network() -> None:
+    """Where nothing is padded, probabilities are the softmax of the network itself."""
+    network, pixels = random_network(1), random_pixels((40, 24))
+    with torch.inference_mode():
+        wanted = network(torch.from_numpy(pixels)[None, None])[0].softmax(0).numpy()
+    np.testing.assert_allclose(predict(network, pixels), wanted, rtol=0, atol=2e-6)
+
+
+def test_folding_batch_norm_changes_nothing() -> None:
+    """The folded network is another one, without batch norms, that computes the same."""
+    network = random_network(2).train()
+    state = {key: value.clone() for key, value in network.state_dict().items()}
+    folded = segment._fold_batch_norm(network)
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in folded.modules())
+    assert network.training
+    assert all(torch.equal(value, network.state_dict()[key]) for key, value in state.items())
+    x = torch.rand(2, 1, 16, 24)
+    with torch.inference_mode():
+        torch.testing.assert_close(folded(x), network.eval()(x), rtol=1e-5, atol=1e-5)
+
+
+def test_predict_leaves_the_network_alone() -> None:
+    """A network in training can be asked for a prediction between two steps."""
+    network = random_network(2).train()
+    network.head.weight.grad = torch.ones_like(network.head.weight)
+    predict(network, random_pixels((9, 9)))
+    assert network.training
+    assert network.head.weight.grad is not None
+    assert network.head.weight.is_contiguous()
+
+
+def test_views_and_other_floats_are_read_right() -> None:
+    """A turned view or float64 pixels give what a float32 copy gives."""
+    network, pixels = random_network(0), random_pixels((30, 41))
+    view = pixels[::-1].T
+    wanted = predict(network, np.ascontiguousarray(view))
+    assert np.array_equal(predict(network, view), wanted)
+    assert np.array_equal(predict(network, view.astype(np.float64)), wanted)
+
+
+@pytest.mark.parametrize("tile", [0, -1])
+def test_impossible_tiles_are_refused(tile: int) -> None:
+    """A tile holds at least a pixel."""
+    with pytest.raises(ValueError, match="expected at least 1"):
+        predict(random_network(0), random_pixels((9, 9)), tile=tile)
+
+
+# --- classify
+
+
+def test_classify_maps_names_to_ids() -> None:
+    """The position of a class in the model is not its id in a label image."""
+    probabilities = np.zeros((2, 1, 3), np.float32)
+    probabilities[0] = [[0.9, 0.4, 0.1]]
+    probabilities[1] = 1 - probabilities[0]
+    labels = classify(probabilities, ["background", "unmyelinated axon"])
+    assert labels.dtype == np.uint8
+    assert labels.tolist() == [[0, 3, 3]]
+    assert classify(probabilities, ["axon", "background"]).tolist() == [[2, 0, 0]]
+
+
+# --- segment
+
+
+@settings(deadline=None, max_examples=20)
+@given(
+    shape=st.sampled_from([(1, 1), (3, 5), (1, 40), (37, 52), (64, 33)]),
+    pixel_size=st.sampled_from([0.03, 0.1, 0.137, 0.45]),
+)
+def test_results_lie_on_the_grid_of_the_image(
+    model: Model, shape: tuple[int, int], pixel_size: float
+) -> None:
+    """Whatever the pixel size, labels and probabilities have the image's shape and fit."""
+    result = segment.segment(Micrograph(random_pixels(shape), pixel_size), model)
+    assert result.labels.shape == shape
+    assert result.labels.dtype == np.uint8
+    assert result.probabilities.shape == (3, *shape)
+    assert result.probabilities.dtype == np.float32
+    assert result.probabilities.min() >= 0
+    np.testing.assert_allclose(result.probabilities.sum(0), 1, atol=1e-5)
+    assert np.array_equal(result.labels, classify(result.probabilities, result.classes))
+
+
+def test_result_stays_where_the_tissue_is() -> None:
+    """A bright square is found in its place at pixel sizes other than the model's."""
+    # a network that looks at single pixels: bright is axon
+    network = UNet(2, features=(1, 1))
+    with torch.no_grad():
+        for weights in network.parameters():
+            weights.zero_()
+        for block in network.down[0], network.up[0]:
+            for i in (0, 3):
+                block[i].weight[0, 0, 1, 1] = 1
+            for i in (1, 4):
+                block[i].weight.fill_(1)
+        network.head.weight[:, 0, 0, 0] = torch.tensor([-20.0, 20.0])
+        network.head.bias[:] = torch.tensor([10.0, -10.0])
+    card = ModelCard(
+        "bright", ["background", "axon"], 0.1, {"class": "UNet", "n_classes": 2, "features": (1, 1)}
+    )
+    for pixel_size in (0.05, 0.1, 0.2):
+        n = round(12.8 / pixel_size)
+        y, x = (np.mgrid[:n, :n] + 0.5) * pixel_size
+        square = (y > 2) & (y < 6) & (x > 7) & (x < 12)
+        result = segment.segment(Micrograph(square, pixel_size), Model(network.eval(), card, ""))
+        away_from_edges = np.abs(y - 2) > 0.25
+        for distance in (y - 6, x - 7, x - 12):
+            away_from_edges &= np.abs(distance) > 0.25
+        truth = np.where(square, CLASSES["axon"], 0)
+        assert np.array_equal(result.labels[away_from_edges], truth[away_from_edges])
+
+
+@pytest.mark.parametrize(("gain", "offset"), [(1, 1000), (257, 0), (1 / 255, 0), (0.01, -3)])
+def test_offset_and_gain_of_the_detector_change_nothing(
+    model: Model, gain: float, offset: float
+) -> None:
+    """Grey values are taken relative to the image's own percentiles."""
+    pixels = random_pixels((50, 60)) * 200
+    plain = segment.segment(Micrograph(pixels, 0.17), model)
+    other = segment.segment(Micrograph(pixels * gain + offset, 0.17), model)
+    np.testing.assert_allclose(other.probabilities, plain.probabilities, atol=2e-3)
+    assert (other.labels == plain.labels).mean() > 0.999
+
+
+def test_percentiles_are_the_card_s(model: Model) -> None:
+    """A model that was trained with other percentiles is served with those."""
+    card = ModelCard(**{**vars(CARD), "percentiles": (10.0, 50.0)})
+    micrograph = Micrograph(random_pixels((40, 50)), 0.1)
+    result = segment.segment(micrograph, Model(model.network, card, ""))
+    low, high = result.provenance["grey_values_mapped_to_0_and_1"]
+    assert [low, high] == pytest.approx(np.percentile(micrograph.pixels, [10, 50]))
+    wanted = predict(model.network, (micrograph.pixels - low) / (high - low))
+    np.testing.assert_allclose(result.probabilities, wanted, atol=1e-5)
+
+
+def test_flat_image(model: Model) -> None:
+    """An empty field is no error."""
+    flat = Micrograph(np.full((20, 30), 7), 0.1)
+    empty = Micrograph(np.zeros((20, 30)), 0.1)
+    result = segment.segment(flat, model)
+    assert np.isfinite(result.probabilities).all()
+    assert np.array_equal(result.labels, segment.segment(empty, model).labels)
+
+
+def test_tiles_do_not_show_in_a_segmentation(model: Model) -> None:
+    """`tile` is passed on and has no influence."""
+    micrograph = Micrograph(random_pixels((60, 80)), 0.1)
+    whole, tiled = segment.segment(micrograph, model), segment.segment(micrograph, model, tile=16)
+    np.testing.assert_allclose(tiled.probabilities, whole.probabilities, atol=1e-6)
+
+
+def test_provenance_tells_image_and_model(model: Model, tmp_path: Path) -> None:
+    """Provenance goes into JSON and names the file the model came from by its hash."""
+    path = save_model(tmp_path / "tiny.safetensors", model.network, CARD)
+    micrograph = Micrograph(random_pixels((20, 30)), 0.2, "slide 7", "OME")
+    result = segment.segment(micrograph, path)
+    written = json.loads(json.dumps(result.provenance, allow_nan=False))
+    assert written == result.provenance
+    assert written["image"] == "slide 7"
+    assert written["image_shape"] == [20, 30]
+    assert written["pixel_size_um"] == 0.2
+    assert written["pixel_size_source"] == "OME"
+    assert written["model"] == "tiny"
+    assert written["classes"] == result.classes == CLASS_NAMES
+    assert len(written["model_sha256"]) == 64
+    assert np.array_equal(result.labels, segment.segment(micrograph, model).labels)
