@@ -13,6 +13,7 @@ __all__ = [
     "io",
     "learn",
     "measure",
+    "micrograph",
     "models",
     "objects",
     "phantom",
