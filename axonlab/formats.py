@@ -41,7 +41,7 @@ class Stored(NamedTuple):
     """TIFF description, or comment of a PNG with a palette."""
 
 
-class _Refused(Exception):
+class _RefusedError(Exception):
     """A file that is sound but not what was asked for, or seen to be cut short."""
 
 
@@ -87,7 +87,7 @@ def read_plane(path: Path, region: Region = WHOLE, *, as_stored: bool = False) -
     reader = _read_ome_zarr if path.is_dir() else _reader_of_file(path)
     try:
         stored = reader(path, region, as_stored)
-    except _Refused as error:
+    except _RefusedError as error:
         raise ValueError(f"{path}: {error}") from None
     except (MemoryError, PermissionError):
         raise
@@ -165,10 +165,10 @@ def _read_png(path: Path, region: Region, as_stored: bool) -> Stored:
 def _read_jpeg(path: Path, region: Region, as_stored: bool) -> Stored:
     content = path.read_bytes()
     if content.rfind(_JPEG_END) < content.rfind(_JPEG_SCAN):  # the decoder would fill up with grey
-        raise _Refused("the JPEG is cut short: its end is missing. Copy or export it again.")
+        raise _RefusedError("the JPEG is cut short: its end is missing. Copy or export it again.")
     array = imagecodecs.jpeg8_decode(content)
     if array.ndim == 3 and array.shape[-1] == 4:
-        raise _Refused("a JPEG in printing colours (CMYK). Export it again as grey or RGB.")
+        raise _RefusedError("a JPEG in printing colours (CMYK). Export it again as grey or RGB.")
     return Stored(array[region], [], "")
 
 
@@ -178,11 +178,11 @@ def _read_tiff(path: Path, region: Region, as_stored: bool) -> Stored:
         page = tif.pages.first
         axes = str(series.axes)
         if 0 in series.shape:
-            raise _Refused(f"found no pixels (shape {series.shape}). Export it again.")
+            raise _RefusedError(f"found no pixels (shape {series.shape}). Export it again.")
         if _is_cut_short(tif):
-            raise _Refused("the TIFF is cut short or damaged. Copy or export it again.")
+            raise _RefusedError("the TIFF is cut short or damaged. Copy or export it again.")
         if page.samplesperpixel > 2 and page.photometric not in _RGB:
-            raise _Refused(
+            raise _RefusedError(
                 f"{page.samplesperpixel} samples per pixel that are not RGB but "
                 f"{tifffile.PHOTOMETRIC(page.photometric).name}. Export it again as grey or RGB."
             )
@@ -215,7 +215,7 @@ def _read_ome_zarr(path: Path, region: Region, as_stored: bool) -> Stored:
     attributes: dict[str, Any] = group.attrs.asdict()
     scales = attributes.get("ome", attributes).get("multiscales")
     if not scales or not isinstance(group, zarr.Group):
-        raise _Refused(
+        raise _RefusedError(
             "a Zarr without the metadata of an OME-Zarr image ('multiscales'). Pass the path of "
             "the image itself, which may lie inside this folder, or export it as OME-Zarr."
         )
@@ -240,7 +240,7 @@ def _plane(array: Any, axes: str, region: Region) -> NDArray[Any]:
         elif length == 1:
             index.append(0)
         else:
-            raise _Refused(
+            raise _RefusedError(
                 f"{length} planes along axis {axis} (shape {array.shape}), expected one plane. "
                 "Save the section or channel you want as an image of its own."
             )

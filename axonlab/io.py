@@ -316,7 +316,7 @@ def write_bytes(path: str | Path, content: bytes, *, overwrite: bool = False) ->
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise

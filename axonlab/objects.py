@@ -62,11 +62,10 @@ def label_fibres(
 def _components(mask: NDArray[np.bool_], min_pixels: float) -> tuple[NDArray[np.int32], int]:
     """Number the edge-connected components of a mask that are large enough."""
     objects, n = ndimage.label(mask, output=np.int32)
-    areas = np.bincount(objects.ravel(), minlength=n + 1)
-    kept = areas >= min_pixels
-    kept[0] = False
-    if kept[1:].all():
+    if min_pixels <= 1:
         return objects, n
+    kept = np.bincount(objects[mask], minlength=n + 1) >= min_pixels
+    kept[0] = False
     ids = np.where(kept, np.cumsum(kept), 0).astype(np.int32)
     return ids[objects], int(kept.sum())
 

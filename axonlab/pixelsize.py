@@ -54,7 +54,8 @@ def find_pixel_size(path: Path, tagged: Sequence[float]) -> tuple[float, str]:
     if not sizes and not tagged:
         raise ValueError(
             f"{path}: no pixel size found. Pass pixel_size=... (µm per pixel), or put it beside "
-            f'the image as {_bids_name(path)}.json ({{"PixelSize": [0.1, 0.1], "PixelSizeUnits": "um"}}) '
+            f"the image as {_bids_name(path)}.json "
+            '({"PixelSize": [0.1, 0.1], "PixelSizeUnits": "um"}) '
             f"or {_TEXT_FILE}."
         )
     if not sizes:

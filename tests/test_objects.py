@@ -119,7 +119,7 @@ def test_touching_sheaths_are_divided_midway(gap: int, disc: Callable[..., Any])
         labels[disc(shape, centre, radius + 4)] = 1
     for centre in centres:
         labels[disc(shape, centre, radius)] = 2
-    axons, fibres = label(labels)
+    _, fibres = label(labels)
     assert fibres.max() == 2
     assert np.array_equal(fibres > 0, labels > 0)
     y, x = np.indices(shape)
