@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from axonlab import augment
 from axonlab.augment import random_grid, random_intensity, sample
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 CPU = torch.device("cpu")
 
 

@@ -18,6 +18,8 @@ from axonlab import augment, data, io
 from axonlab.data import Augment, Pair, RandomPatch, ReadClasses, ReadPixels, axon_block, find_pairs
 from axonlab.micrograph import UNLABELLED, intensity_range, normalise, resize, resize_labels
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 @pytest.fixture
 def pairs(bids: Path) -> list[Pair]:

@@ -21,6 +21,8 @@ from axonlab.learn import ClassDice, CrossEntropyDice, SaveEveryEpoch, axon_lear
 from axonlab.micrograph import UNLABELLED
 from axonlab.models import ModelCard, load_model
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 FEATURES = (4, 8)
 CLASS_NAMES = ["background", "myelin", "axon"]
 CARD = ModelCard("tiny", CLASS_NAMES, 0.2, {"class": "UNet", "n_classes": 3, "features": FEATURES})

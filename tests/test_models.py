@@ -18,6 +18,8 @@ from torch import nn
 from axonlab import models
 from axonlab.models import Model, ModelCard, UNet, load_model, save_model
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 ARCHITECTURE = {"class": "UNet", "n_classes": 3, "features": (2, 4)}
 CARD = ModelCard("tiny", ["background", "myelin", "axon"], 0.1, ARCHITECTURE)
 

@@ -151,6 +151,21 @@ def test_shared_myelin_is_reached_through_myelin() -> None:
     assert fibres[0, 20] == axons[0, 1]
 
 
+def test_a_stranger_nearby_changes_nothing() -> None:
+    """How two axons divide their myelin does not depend on a third one that has no part in it."""
+    labels = np.zeros((15, 31), np.uint8)
+    labels[0:3], labels[:, 0:3], labels[:, 28:] = 1, 1, 1  # an arch
+    labels[12:14, 1], labels[12:14, 29] = 2, 2
+    _, alone = label(labels)
+    labels[4:12, 4:14] = 2
+    axons, fibres = label(labels)
+    stranger = axons[8, 8]
+    assert np.array_equal(fibres == stranger, axons == stranger)
+    for y in (12, 13):
+        assert np.array_equal(fibres == fibres[y, 1], alone == alone[y, 1])
+        assert np.array_equal(fibres == fibres[y, 29], alone == alone[y, 29])
+
+
 def test_small_axons_are_left_out() -> None:
     """Below the smallest diameter axons go with their myelin, of either kind."""
     labels = "121.1111.3.33 111.1221...33 ....1221...33"
