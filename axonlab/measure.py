@@ -116,15 +116,17 @@ def measure_fibres(
     ).reset_index(drop=True)
 
 
-def summarise(fibres: pd.DataFrame, *, field_um: tuple[float, float]) -> pd.DataFrame:
+def summarise(fibres: pd.DataFrame, *, shape: tuple[int, ...], pixel_size: float) -> pd.DataFrame:
     r"""Summarise the fibres of one field.
 
     Parameters
     ----------
     fibres : DataFrame
         From `measure_fibres`.
-    field_um : pair of float
-        Height and width of the field in µm, `Micrograph.shape_um`.
+    shape : pair of int
+        Rows and columns of the field.
+    pixel_size : float
+        In µm.
 
     Returns
     -------
@@ -135,11 +137,14 @@ def summarise(fibres: pd.DataFrame, *, field_um: tuple[float, float]) -> pd.Data
     Notes
     -----
     Density rests on the counting frame, areas on all that lies in the field, distributions on
-    fibres that do not touch its border. AVF and MVF are axon and myelin area over field area;
-    the aggregate g-ratio is :math:`1/\sqrt{1 + MVF/AVF}` over myelinated fibres
-    (Stikov et al. 2015, doi:10.1016/j.neuroimage.2015.05.023).
+    fibres that do not touch its border. A fibre that begins in the first row or column is not
+    counted, which leaves a frame one row and column smaller than the field. AVF and MVF are axon
+    and myelin area over field area; the aggregate g-ratio is :math:`1/\sqrt{1 + MVF/AVF}` over
+    myelinated fibres (Stikov et al. 2015, doi:10.1016/j.neuroimage.2015.05.023).
     """
-    field_um2 = field_um[0] * field_um[1]
+    height, width = shape
+    field_um2 = height * width * pixel_size**2
+    frame_um2 = (height - 1) * (width - 1) * pixel_size**2
     myelinated = fibres[fibres["is_myelinated"]]
     has_axon = fibres["axon_area_um2"] > 0
     n_bare = (has_axon & ~fibres["is_myelinated"]).sum()
@@ -154,10 +159,10 @@ def summarise(fibres: pd.DataFrame, *, field_um: tuple[float, float]) -> pd.Data
         _row("myelinated fibres touching the border", "", myelinated["touches_border"].sum(), n),
         _row("axons without myelin", "", n_bare, n_bare),
         _row("myelin without an axon", "", n_hollow, n_hollow),
-        _row("density, counting frame", "1/mm²", 1e6 * counted / field_um2, counted),
+        _row("density, counting frame", "1/mm²", _share(1e6 * counted, frame_um2), counted),
         _row("axon volume fraction (AVF)", "", avf, n),
         _row("myelin volume fraction (MVF)", "", mvf, n),
-        _row("aggregate g-ratio", "", 1 / np.sqrt(1 + mvf / avf) if avf else np.nan, n),
+        _row("aggregate g-ratio", "", 1 / np.sqrt(1 + _share(mvf, avf)), n),
     ]
     complete = myelinated[~myelinated["touches_border"]]
     for quantity, unit, column in (
@@ -301,6 +306,10 @@ def _in_um(sums: pd.DataFrame, pixel_size: float) -> pd.DataFrame:
         major_axis=4 * np.sqrt(mean + half_range) * pixel_size,
         perimeter=np.pi / 8 * crossings * pixel_size,
     )
+
+
+def _share(part: float, whole: float) -> float:
+    return part / whole if whole else np.nan
 
 
 def _row(quantity: str, unit: str, value: float, n: int, **spread: float) -> dict[str, object]:

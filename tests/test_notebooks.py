@@ -41,7 +41,9 @@ def run(notebook, folder, /, **parameters):
 def test_opening(path):
     """A notebook opens with title, sentence and what it needs, leaves and takes."""
     opening = nbformat.read(path, as_version=4).cells[0].source
-    assert re.match(r"# .+\n\n.+\.\n\n\*Needs\* .+ · \*Leaves\* .+ · \*Minutes on 2 cores\* \d+", opening)
+    assert re.match(
+        r"# .+\n\n.+\.\n\n\*Needs\* .+ · \*Leaves\* .+ · \*Minutes on 2 cores\* \d+", opening
+    )
 
 
 @every_notebook

@@ -40,5 +40,5 @@ def test_modules_by_name():
 
 def test_unknown_module():
     """A misspelt module is answered with the ones there are."""
-    with pytest.raises(AttributeError, match="no module 'seggment'; it has .*segment"):
+    with pytest.raises(AttributeError, match=r"no module 'seggment'; it has .*segment"):
         _ = al.seggment

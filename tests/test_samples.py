@@ -93,7 +93,7 @@ def test_catalogue_names_licence_and_citation():
 
 def test_download_is_kept(server):
     """A download is checked, kept, and found again without the server."""
-    folder, entry = server
+    _folder, entry = server
     micrograph = samples.load("tiny")
     assert (micrograph.pixel_size, micrograph.pixels[0, 0]) == (0.2, 7)
     entry["base_url"] = "http://127.0.0.1:1/"
@@ -122,7 +122,7 @@ def test_failed_download_names_the_sample_used_instead(server):
 @pytest.mark.parametrize("function", [samples.load, samples.load_labels, samples.fetch])
 def test_unknown_name(function):
     """An unknown name is answered with the known ones."""
-    with pytest.raises(ValueError, match="No .* 'rat', there are .*rat-sem"):
+    with pytest.raises(ValueError, match=r"No .* 'rat', there are .*rat-sem"):
         function("rat")
 
 

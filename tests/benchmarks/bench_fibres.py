@@ -41,9 +41,7 @@ def main():
     for n in (1, 2, 4, 6):
         large = mirrored(labels, n)
         repeats = REPEATS if n < 4 else 3
-        found, objects = seconds(
-            al.objects.label_fibres, large, pixel_size=size, repeats=repeats
-        )
+        found, objects = seconds(al.objects.label_fibres, large, pixel_size=size, repeats=repeats)
         measured, table = seconds(
             al.measure.measure_fibres, *objects, pixel_size=size, repeats=repeats
         )
