@@ -6,7 +6,7 @@ INSTALLED := .venv/installed
 
 # notebooks run in their own folder, where a relative path would lead elsewhere
 ifdef AXONLAB_DATA
-export AXONLAB_DATA := $(abspath $(AXONLAB_DATA))
+export AXONLAB_DATA := $(shell cd "$(AXONLAB_DATA)" && pwd)
 endif
 
 .PHONY: lab tour test check bench models samples clean
@@ -34,8 +34,8 @@ bench: $(INSTALLED)
 
 # retrains the models that come with axonlab: about 45 minutes on two cores
 models: $(INSTALLED)
-	mkdir -p runs/train/sem axonlab/weights
-	$(BIN)/papermill notebooks/02_train.ipynb runs/train/sem/02_train.ipynb
+	mkdir -p runs/train
+	$(BIN)/papermill notebooks/02_train.ipynb runs/train/sem.ipynb -f axonlab/weights/sem.yaml
 	cp runs/train/sem/model.safetensors axonlab/weights/sem.safetensors
 
 # draws the bundled phantoms anew
@@ -43,12 +43,14 @@ samples: $(INSTALLED)
 	$(BIN)/python data_samples/make_phantoms.py
 
 clean:
-	rm -rf .venv runs dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # pip again only when pyproject.toml has changed
 $(INSTALLED): pyproject.toml
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || { \
+	    echo "$(PYTHON) is older than Python 3.11: choose another, make PYTHON=python3.12"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv || { rm -rf .venv; exit 1; }
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
 	$(BIN)/python -m pip install --quiet --editable . --group dev
 	touch $@

@@ -1,8 +1,9 @@
 """fastai blocks over our own reader: pairs of micrograph and mask become patches for training."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from axonlab.augment import random_grid, random_intensity, sample
 from axonlab.io import read_image, read_labels
+from axonlab.pixelsize import image_stem
 from axonlab.micrograph import (
     CLASSES,
     UNLABELLED,
@@ -59,16 +61,23 @@ def find_pairs(folder: str | Path) -> list[Pair]:
     folder = Path(folder)
     masks = folder / "derivatives" / "labels"
     pairs = []
-    for image in sorted(folder.glob("sub-*/micr/*")):
-        stem = masks / image.relative_to(folder).with_suffix("")
+    images = [p for p in folder.glob("sub-*/**/micr/*") if p.suffix in (".png", ".tif", ".tiff")]
+    for image in sorted(images):
+        stem = masks / image.relative_to(folder).with_name(image_stem(image))
         found = [Path(f"{stem}_seg-{kind}-manual.png") for kind in ("axonmyelin", "uaxon")]
-        if image.suffix != ".json" and found[0].exists():
+        if found[0].exists():
             existing = tuple(mask for mask in found if mask.exists())
-            pairs.append(Pair(image, existing, image.parts[-3]))
+            pairs.append(Pair(image, existing, image.relative_to(folder).parts[0]))
     if not pairs:
         raise ValueError(
             f"{folder}: no pair of image and mask found. Expected sub-*/micr/NAME.png with "
             "derivatives/labels/sub-*/micr/NAME_seg-axonmyelin-manual.png (BIDS)."
+        )
+    if len(pairs) < len(images):
+        warnings.warn(
+            f"{folder}: {len(images) - len(pairs)} of {len(images)} images have no mask and are "
+            "left out.",
+            stacklevel=2,
         )
     return pairs
 
@@ -107,6 +116,7 @@ def axon_block(
         return pair.animal in valid_animals
 
     def repeat(pairs: Sequence[Pair]) -> list[Pair]:
+        _read_pair.cache_clear()  # masks and sidecars are edited between trainings
         missing = set(valid_animals) - {pair.animal for pair in pairs}
         if missing:
             raise ValueError(
@@ -164,23 +174,16 @@ class ReadClasses(Transform):
         return TensorMask(self.table[labels.long()])
 
 
+@cache
 def _read_pair(pair: Pair, pixel_size: float) -> tuple[np.ndarray, np.ndarray]:
-    """Read a pair anew only if its files have changed: masks are edited between trainings."""
-    changed = tuple(path.stat().st_mtime_ns for path in (pair.image, *pair.masks))
-    return _read_once(pair, pixel_size, changed)
-
-
-@lru_cache(maxsize=64)
-def _read_once(
-    pair: Pair, pixel_size: float, changed: tuple[int, ...]
-) -> tuple[np.ndarray, np.ndarray]:
     """Read a pair once and keep it: every patch of an epoch is cut from the same arrays."""
     micrograph = read_image(pair.image)
     labels = read_labels(*pair.masks)
     if labels.shape != micrograph.pixels.shape:
         raise ValueError(
             f"{pair.masks[0]}: a mask of shape {labels.shape} for {pair.image} of shape "
-            f"{micrograph.pixels.shape}. A mask must have the shape of its image."
+            f"{micrograph.pixels.shape}. A mask must have "
+            "the shape of its image: export it again at full size, or leave the pair out."
         )
     shape = shape_at(labels.shape, micrograph.pixel_size, pixel_size)
     pixels = normalise(resize(micrograph.pixels, shape), *intensity_range(micrograph.pixels))

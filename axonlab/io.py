@@ -32,7 +32,7 @@ from axonlab.micrograph import (
     check_pixel_size,
     check_plane,
 )
-from axonlab.pixelsize import find_pixel_size
+from axonlab.pixelsize import find_pixel_size, image_stem
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -101,7 +101,7 @@ def read_image(
         size, source = check_pixel_size(pixel_size, str(path)), "caller"
     else:
         size, source = find_pixel_size(path, stored.pixel_sizes)
-    return Micrograph(pixels, size, _stem(path), source)
+    return Micrograph(pixels, size, image_stem(path), source)
 
 
 def read_labels(
@@ -332,10 +332,6 @@ def _mask_path(stem: str | Path, suffix: str) -> Path:
     return Path(f"{stem}_seg-{suffix}.png")
 
 
-def _stem(path: Path) -> str:
-    return re.sub(r"\.ome$", "", path.stem)
-
-
 def _grey(array: NDArray[Any]) -> NDArray[np.float32]:
     if array.ndim == 3 and array.shape[-1] > 2:
         # ITU-R BT.601; the weights sum to 1, so that grey stored as RGB keeps its values
@@ -385,6 +381,14 @@ def _read_mask(path: Path, values: Mapping[int, str] | None) -> NDArray[np.uint8
         warnings.warn(
             f"{path}: {stray} pixels hold the meaningless values {found[~known].tolist()} and "
             "are read as unlabelled.",
+            stacklevel=3,
+        )
+    is_told = values is not None or comment == _LABEL_TAG or "_seg-" in path.name
+    if not is_told and found[-1] in (1, 255) and not found[:-1].any():
+        class_name = next(name for name, i in CLASSES.items() if i == meaning[int(found[-1])])
+        warnings.warn(
+            f"{path}: one value besides background, {found[-1]}, which is read as {class_name}. "
+            f"If it means something else, say so: values={{{found[-1]}: 'myelin'}}.",
             stacklevel=3,
         )
     labels = np.full(array.shape, UNLABELLED, np.uint8)

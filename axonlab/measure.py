@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from axonlab.micrograph import check_pixel_size, check_plane
+from axonlab.micrograph import CLASSES, check_pixel_size, check_plane
 
 STRIP_PIXELS = 1 << 20
 """Size of the strips that are measured one after another: their arrays stay in the cache."""
@@ -52,7 +52,7 @@ def measure_fibres(
         - `axon_perimeter_um`, `fibre_perimeter_um`; `g_ratio_perimeter`, their ratio
           (unreliable below a radius of about 8 pixels)
         - `is_myelinated`, `touches_border`
-        - `in_counting_frame`: false for fibres that touch the upper or left edge, see Notes
+        - `in_counting_frame`: false where the axon touches the upper or left edge, see Notes
 
     Raises
     ------
@@ -89,6 +89,8 @@ def measure_fibres(
     height, width = fibres.shape
     touches_first = (fibre["top"] == 0) | (fibre["left"] == 0)
     touches_last = (fibre["bottom"] == height - 1) | (fibre["right"] == width - 1)
+    # Counted are axons: of a fibre at the edge the sheath alone may be seen, and is no fibre then.
+    axon_touches_first = (axon["top"] == 0) | (axon["left"] == 0)
     return pd.DataFrame(
         {
             "fibre_id": fibre.index,
@@ -111,20 +113,22 @@ def measure_fibres(
             "g_ratio_perimeter": (axon["perimeter"] / fibre["perimeter"]).where(is_myelinated),
             "is_myelinated": is_myelinated,
             "touches_border": touches_first | touches_last,
-            "in_counting_frame": ~touches_first,
+            "in_counting_frame": (axon["area"] > 0) & ~axon_touches_first,
         }
     ).reset_index(drop=True)
 
 
-def summarise(fibres: pd.DataFrame, *, shape: tuple[int, ...], pixel_size: float) -> pd.DataFrame:
+def summarise(
+    fibres: pd.DataFrame, labels: NDArray[np.uint8], *, pixel_size: float
+) -> pd.DataFrame:
     r"""Summarise the fibres of one field.
 
     Parameters
     ----------
     fibres : DataFrame
         From `measure_fibres`.
-    shape : pair of int
-        Rows and columns of the field.
+    labels : (H, W) uint8 array
+        The class ids that the fibres were found in.
     pixel_size : float
         In µm.
 
@@ -132,43 +136,47 @@ def summarise(fibres: pd.DataFrame, *, shape: tuple[int, ...], pixel_size: float
     -------
     DataFrame
         One row per quantity: `quantity`, `unit`, `value`, the number `n` of fibres it rests on
-        and, for distributions (whose `value` is the mean), `sd`, `median`, `q25` and `q75`.
+        (NaN for areas of classes) and, for distributions, whose `value` is the mean, `sd`,
+        `median`, `q25` and `q75`.
 
     Notes
     -----
-    Density rests on the counting frame, areas on all that lies in the field, distributions on
-    fibres that do not touch its border. A fibre that begins in the first row or column is not
-    counted, which leaves a frame one row and column smaller than the field. AVF and MVF are axon
-    and myelin area over field area; the aggregate g-ratio is :math:`1/\sqrt{1 + MVF/AVF}` over
-    myelinated fibres (Stikov et al. 2015, doi:10.1016/j.neuroimage.2015.05.023).
+    Density rests on the counting frame. It leaves out what begins in the first row or column,
+    so the frame is one row and one column smaller than the field. Volume fractions are areas of
+    classes over the area of the field, whether or not they became part of a fibre; the aggregate
+    g-ratio is :math:`1/\sqrt{1 + MVF/AVF}` (Stikov et al. 2015,
+    doi:10.1016/j.neuroimage.2015.05.023), with the AVF of class axon. Distributions rest on
+    myelinated fibres that do not touch the border.
     """
-    height, width = shape
-    field_um2 = height * width * pixel_size**2
-    frame_um2 = (height - 1) * (width - 1) * pixel_size**2
-    myelinated = fibres[fibres["is_myelinated"]]
+    pixel_size = check_pixel_size(pixel_size, "labels")
+    height, width = labels.shape
+    frame_mm2 = (height - 1) * (width - 1) * (pixel_size / 1e3) ** 2
+    area = np.bincount(labels.ravel(), minlength=256) * pixel_size**2
+    field = labels.size * pixel_size**2
+    myelin, axon, bare = (area[CLASSES[c]] for c in ("myelin", "axon", "unmyelinated axon"))
+
     has_axon = fibres["axon_area_um2"] > 0
-    n_bare = (has_axon & ~fibres["is_myelinated"]).sum()
-    n_hollow = (~has_axon).sum()
-    counted = int(myelinated["in_counting_frame"].sum())
-    avf = myelinated["axon_area_um2"].sum() / field_um2
-    mvf = myelinated["myelin_area_um2"].sum() / field_um2
-    n = len(myelinated)
-    rows: list[dict[str, object]] = [
-        _row("field area", "mm²", field_um2 / 1e6, n),
-        _row("myelinated fibres", "", n, n),
-        _row("myelinated fibres touching the border", "", myelinated["touches_border"].sum(), n),
-        _row("axons without myelin", "", n_bare, n_bare),
-        _row("myelin without an axon", "", n_hollow, n_hollow),
-        _row("density, counting frame", "1/mm²", _share(1e6 * counted, frame_um2), counted),
-        _row("axon volume fraction (AVF)", "", avf, n),
-        _row("myelin volume fraction (MVF)", "", mvf, n),
-        _row("aggregate g-ratio", "", 1 / np.sqrt(1 + _share(mvf, avf)), n),
-    ]
+    myelinated = fibres[fibres["is_myelinated"]]
     complete = myelinated[~myelinated["touches_border"]]
+    counted = int(myelinated["in_counting_frame"].sum())
+    density = counted / frame_mm2 if frame_mm2 else np.nan
+    rows = [
+        _row("field area", "um2", field),
+        _row("myelinated fibres", "", len(myelinated), len(myelinated)),
+        _row("of these touching the border", "", len(myelinated) - len(complete)),
+        _row("axons without myelin", "", (has_axon & ~fibres["is_myelinated"]).sum()),
+        _row("axon area in no fibre", "um2", axon + bare - fibres["axon_area_um2"].sum()),
+        _row("myelin area in no fibre", "um2", myelin - fibres["myelin_area_um2"].sum()),
+        _row("density of myelinated fibres, counting frame", "1/mm2", density, counted),
+        _row("axon volume fraction (AVF)", "", axon / field),
+        _row("unmyelinated axon volume fraction", "", bare / field),
+        _row("myelin volume fraction (MVF)", "", myelin / field),
+        _row("aggregate g-ratio", "", 1 / np.sqrt(1 + myelin / axon) if axon else np.nan),
+    ]
     for quantity, unit, column in (
-        ("axon diameter", "µm", "axon_diameter_um"),
-        ("fibre diameter", "µm", "fibre_diameter_um"),
-        ("myelin thickness", "µm", "myelin_thickness_um"),
+        ("axon diameter", "um", "axon_diameter_um"),
+        ("fibre diameter", "um", "fibre_diameter_um"),
+        ("myelin thickness", "um", "myelin_thickness_um"),
         ("g-ratio by area", "", "g_ratio"),
     ):
         values = complete[column]
@@ -308,12 +316,10 @@ def _in_um(sums: pd.DataFrame, pixel_size: float) -> pd.DataFrame:
     )
 
 
-def _share(part: float, whole: float) -> float:
-    return part / whole if whole else np.nan
-
-
-def _row(quantity: str, unit: str, value: float, n: int, **spread: float) -> dict[str, object]:
-    return {"quantity": quantity, "unit": unit, "value": float(value), "n": int(n), **spread}
+def _row(
+    quantity: str, unit: str, value: float, n: float = np.nan, **spread: float
+) -> dict[str, object]:
+    return {"quantity": quantity, "unit": unit, "value": float(value), "n": n, **spread}
 
 
 def _check_objects(axons: NDArray[np.integer], fibres: NDArray[np.integer]) -> None:

@@ -300,7 +300,7 @@ def _parse(path: Path, content: bytes) -> tuple[ModelCard, dict[str, Tensor]]:
         header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
         card = json.loads(header["__metadata__"]["card"])
         known = {f.name: card[f.name] for f in fields(ModelCard) if f.name in card}
-        return ModelCard(**known), weights
+        return ModelCard(**{"versions": {}} | known), weights  # what is not told stays untold
     except _DAMAGE as error:
         raise ValueError(
             f"{path}: not a model file of axonlab ({type(error).__name__}: {error}). Expected "

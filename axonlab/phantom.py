@@ -188,7 +188,7 @@ def _rasterise(outlines: Outlines, shape: tuple[int, int], pixel_size: float) ->
         seen.append(row)
         bare = outlines.is_unmyelinated[row]
         inner = outer if bare else _depth(outlines.inner[row], *offsets, sector)
-        fibres[window][inside] = axons[window][inner > 0] = len(seen)
+        fibres[window][inside] = len(seen)
         axons[window][inner > 0] = len(seen)
         labels[window][inside] = CLASSES["myelin"]
         labels[window][inner > 0] = CLASSES["unmyelinated axon" if bare else "axon"]

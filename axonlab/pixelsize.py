@@ -31,6 +31,7 @@ _UM_PER_UNIT = {
     "m": 1e6,
 }
 _TEXT_FILE = "pixel_size_in_micrometer.txt"
+_LARGEST_PER_CM_UM = 10.0  # 300 dots per inch are 84.7 µm
 _CENTIMETRE = 3  # value of the TIFF tag ResolutionUnit
 
 
@@ -54,7 +55,7 @@ def find_pixel_size(path: Path, tagged: Sequence[float]) -> tuple[float, str]:
     if not sizes and not tagged:
         raise ValueError(
             f"{path}: no pixel size found. Pass pixel_size=... (µm per pixel), or put it beside "
-            f"the image as {_bids_name(path)}.json "
+            f"the image as {image_stem(path)}.json "
             '({"PixelSize": [0.1, 0.1], "PixelSizeUnits": "um"}) '
             f"or {_TEXT_FILE}."
         )
@@ -92,6 +93,9 @@ def tiff_pixel_sizes(tif: tifffile.TiffFile) -> list[float]:
     # Dots per inch speak of printing, whatever program wrote them.
     if not unit and "ResolutionUnit" in tags and tags["ResolutionUnit"].value == _CENTIMETRE:
         unit = "cm"
+        # ... and a coarse resolution per centimetre is one per inch in disguise
+        if any(d / n * _um(unit) > _LARGEST_PER_CM_UM for n, d in pixels_per_unit):
+            return []
     return [d / n * _um(unit) for n, d in pixels_per_unit] if _is_length(unit) else []
 
 
@@ -142,7 +146,7 @@ def _sidecars(path: Path) -> Iterator[Path]:
     BIDS lets ``sub-1_SEM.json`` stand for every ``sub-1_*_SEM`` in and below its folder.
     """
     path = path.absolute()
-    *entities, suffix = _bids_name(path).split("_")
+    *entities, suffix = image_stem(path).split("_")
     roots = [p for p in path.parents if (p / "dataset_description.json").is_file()]
     for folder in path.parents:
         fitting = []
@@ -155,7 +159,8 @@ def _sidecars(path: Path) -> Iterator[Path]:
             return
 
 
-def _bids_name(path: Path) -> str:
+def image_stem(path: Path) -> str:
+    """Return the file name of an image without ``.tif``, ``.ome.zarr`` and the like."""
     return re.sub(r"(\.ome)?\.[^.]+$", "", path.name)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import holoviews as hv
+import holoviews.plotting.bokeh  # noqa: F401  (options need a backend, in scripts too)
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -17,13 +18,15 @@ from axonlab.micrograph import (
     Micrograph,
     intensity_range,
     normalise,
+    resize,
+    resize_labels,
 )
 
 OPACITY = 0.4
 """Of the classes over the image."""
 
 DISPLAY_PIXELS = 4_000_000
-"""Larger images are thinned before they are sent to the browser."""
+"""Larger images are shrunk before they are sent to the browser."""
 
 _COLOURS = np.zeros((256, 3), np.uint8)
 for _id, _colour in CLASS_COLOURS.items():
@@ -34,7 +37,9 @@ AXON, FIBRE = CLASS_COLOURS[CLASSES["axon"]], CLASS_COLOURS[CLASSES["myelin"]]
 
 def image(micrograph: Micrograph) -> hv.Image:
     """Return the micrograph in grey, its darkest and brightest per cent clipped."""
-    return hv.Image(_rows_up(_grey(micrograph)), bounds=_bounds(micrograph), kdims=["x", "y"]).opts(
+    shown = _grey(resize(micrograph.pixels, _shown_shape(micrograph)))
+    # HoloViews counts rows from the bottom
+    return hv.Image(shown[::-1], bounds=_bounds(micrograph), kdims=["x", "y"]).opts(
         cmap="gray",
         clim=(0, 255),
         aspect="equal",
@@ -47,9 +52,10 @@ def image(micrograph: Micrograph) -> hv.Image:
 
 def classes(micrograph: Micrograph, labels: NDArray[np.uint8]) -> hv.RGB:
     """Return the classes of a micrograph in colour, nothing where there is background."""
-    alpha = np.where(labels == CLASSES["background"], 0, 255).astype(np.uint8)
-    coloured = np.dstack([_COLOURS[labels], alpha])
-    return hv.RGB(_rows_up(coloured), bounds=_bounds(micrograph), kdims=["x", "y"]).opts(
+    shown = resize_labels(labels, _shown_shape(micrograph))[::-1]
+    alpha = np.where(shown == CLASSES["background"], 0, 255).astype(np.uint8)
+    coloured = np.dstack([_COLOURS[shown], alpha])
+    return hv.RGB(coloured, bounds=_bounds(micrograph), kdims=["x", "y"]).opts(
         alpha=OPACITY, invert_yaxis=True
     )
 
@@ -57,7 +63,7 @@ def classes(micrograph: Micrograph, labels: NDArray[np.uint8]) -> hv.RGB:
 def overlay(micrograph: Micrograph, labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return the micrograph with its classes in colour, as (H, W, 3) uint8 for a PNG."""
     share = np.where(labels == CLASSES["background"], 0, OPACITY).astype(np.float32)[..., None]
-    mixed = (1 - share) * _grey(micrograph)[..., None] + share * _COLOURS[labels]
+    mixed = (1 - share) * _grey(micrograph.pixels)[..., None] + share * _COLOURS[labels]
     return mixed.round().astype(np.uint8)
 
 
@@ -85,13 +91,17 @@ def outlines(objects: NDArray[np.int32], *, pixel_size: float) -> dict[int, NDAr
     return found
 
 
+def complete_fibres(fibres: pd.DataFrame) -> pd.DataFrame:
+    """Return the myelinated fibres that the border does not cut: those whose shape is known."""
+    return fibres[fibres["is_myelinated"] & ~fibres["touches_border"]]
+
+
 def g_ratio_scatter(fibres: pd.DataFrame) -> hv.Points:
-    """Return the g-ratio of every myelinated fibre against its *fibre* diameter.
+    """Return the g-ratio of every complete myelinated fibre against its *fibre* diameter.
 
     Against the axon diameter, which is part of the ratio, chance alone makes a slope.
     """
-    myelinated = fibres[fibres["is_myelinated"]]
-    return hv.Points(myelinated, ["fibre_diameter_um", "g_ratio"]).opts(
+    return hv.Points(complete_fibres(fibres), ["fibre_diameter_um", "g_ratio"]).opts(
         xlabel="fibre diameter (µm)",
         ylabel="g-ratio (by area)",
         ylim=(0, 1),
@@ -103,9 +113,9 @@ def g_ratio_scatter(fibres: pd.DataFrame) -> hv.Points:
 
 
 def histogram(fibres: pd.DataFrame, column: str, label: str) -> hv.Histogram:
-    """Return how many fibres have which value of a column."""
-    known = hv.Dataset(fibres[fibres[column].notna()], kdims=list(fibres.columns))
-    return hv.operation.histogram(known, dimension=column, num_bins=30).opts(
+    """Return how many complete myelinated fibres have which value of a column."""
+    complete = hv.Dataset(complete_fibres(fibres), kdims=list(fibres.columns))
+    return hv.operation.histogram(complete, dimension=column, num_bins=30).opts(
         xlabel=label, ylabel="fibres", color=AXON
     )
 
@@ -156,15 +166,14 @@ def fibre_figure(
     )
 
 
-def _grey(micrograph: Micrograph) -> NDArray[np.uint8]:
-    pixels = normalise(micrograph.pixels, *intensity_range(micrograph.pixels))
-    return (pixels.clip(0, 1) * 255).astype(np.uint8)
+def _grey(pixels: NDArray[np.float32]) -> NDArray[np.uint8]:
+    return (normalise(pixels, *intensity_range(pixels)).clip(0, 1) * 255).astype(np.uint8)
 
 
-def _rows_up(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return rows from the bottom up, as HoloViews counts them, thinned to what a screen shows."""
-    step = math.ceil(math.sqrt(pixels.shape[0] * pixels.shape[1] / DISPLAY_PIXELS))
-    return pixels[::step, ::step][::-1]
+def _shown_shape(micrograph: Micrograph) -> tuple[int, int]:
+    shrink = max(1, math.sqrt(micrograph.pixels.size / DISPLAY_PIXELS))
+    height, width = (max(1, int(n / shrink)) for n in micrograph.pixels.shape)
+    return height, width
 
 
 def _bounds(micrograph: Micrograph) -> tuple[float, float, float, float]:

@@ -37,7 +37,7 @@ def names() -> list[str]:
 
 def at_hand() -> list[str]:
     """Return the names of the samples that need no download, real ones first."""
-    return [n for n in names() if _local_folder(_sample(n)["dataset"]) is not None]
+    return [name for name in names() if _is_at_hand(_sample(name))]
 
 
 def datasets() -> pd.DataFrame:
@@ -125,6 +125,11 @@ def _locate(name: str) -> tuple[Path, dict[str, Any]]:
         return fetch("phantoms"), _sample(bundled)
 
 
+def _is_at_hand(sample: dict[str, Any]) -> bool:
+    folder = _local_folder(sample["dataset"])
+    return folder is not None and (folder / sample["image"]).is_file()
+
+
 def _sample(name: str) -> dict[str, Any]:
     samples: dict[str, dict[str, Any]] = _catalogue()["samples"]
     if name not in samples:
@@ -140,8 +145,11 @@ def _local_folder(dataset: str) -> Path | None:
         known = ", ".join(_catalogue()["datasets"])
         raise ValueError(f"No data set {dataset!r}, there are phantoms, {known}.")
     given = os.environ.get(DATA_VARIABLE)
-    if given and (Path(given) / dataset).is_dir():
-        return Path(given).resolve() / dataset
+    if given:
+        if not Path(given).is_dir():
+            raise ValueError(f"{DATA_VARIABLE} is {given!r}, which is not a folder. Correct it.")
+        if (Path(given) / dataset).is_dir():
+            return Path(given).resolve() / dataset
     downloaded = _cache() / dataset
     return downloaded if (downloaded / _COMPLETE).exists() else None
 

@@ -30,6 +30,9 @@ from axonlab.models import Model, fast_dtype, load_model
 TILE = 768
 """Side of a tile in pixels of the model: bounds the memory of the activations to some 300 MB."""
 
+MIN_RESAMPLING, MAX_RESAMPLING = 1 / 50, 10
+"""Pixel size of an image over that of the model, beyond which one of them must be a mistake."""
+
 
 @dataclass(frozen=True)
 class Segmentation:
@@ -69,19 +72,30 @@ def segment(
     Returns
     -------
     Segmentation
+
+    Raises
+    ------
+    ValueError
+        If the pixel size is absurdly far from the model's.
     """
     if not isinstance(model, Model):
         model = load_model(model)
     card = model.card
     own_shape = micrograph.pixels.shape
     low, high = intensity_range(micrograph.pixels, card.percentiles)
+    if not MIN_RESAMPLING <= micrograph.pixel_size / card.pixel_size <= MAX_RESAMPLING:
+        raise ValueError(
+            f"{micrograph.name}: pixels of {micrograph.pixel_size:g} µm are too far from the "
+            f"{card.pixel_size:g} µm at which the model {card.name!r} works. Check the pixel size "
+            "(µm, not nm), or take a model for this magnification."
+        )
     shape = shape_at(own_shape, micrograph.pixel_size, card.pixel_size)
     pixels = normalise(resize(micrograph.pixels, shape), low, high)
     coarse = predict(model.network, pixels, tile=tile)
     probabilities = np.stack([resize(plane, own_shape) for plane in coarse])
     provenance = {
         "image": micrograph.name,
-        "image_sha256": hashlib.sha256(micrograph.pixels.tobytes()).hexdigest(),
+        "pixels_sha256": hashlib.sha256(micrograph.pixels.tobytes()).hexdigest(),
         "image_shape": list(own_shape),
         "pixel_size_um": micrograph.pixel_size,
         "pixel_size_source": micrograph.pixel_size_source,

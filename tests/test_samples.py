@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from axonlab import io, phantom, samples
+from axonlab import io, measure, objects, phantom, samples
 
 BUNDLED = [name for name in samples.names() if name.startswith("phantom")]
 
@@ -58,9 +58,12 @@ def test_bundled_samples_agree_with_their_truth(name):
         samples.fetch("phantoms").glob(f"derivatives/labels/*/micr/{micrograph.name}_fibres.csv")
     )
     truth = pd.read_csv(table)
+    axons, fibres = objects.label_fibres(labels, pixel_size=micrograph.pixel_size)
+    measured = measure.measure_fibres(axons, fibres, pixel_size=micrograph.pixel_size)
     whole = truth[~truth["touches_border"] & ~truth["is_unmyelinated"]]
-    field = np.isin(labels, [1, 2]).sum() * micrograph.pixel_size**2
-    assert whole["fibre_area_um2"].sum() < field
+    found = measured[measured["is_myelinated"] & ~measured["touches_border"]]
+    assert len(found) == pytest.approx(len(whole), abs=0.02 * len(whole) + 1)
+    assert found["axon_area_um2"].sum() == pytest.approx(whole["axon_area_um2"].sum(), rel=0.02)
 
 
 def test_bundled_sample_can_be_made_again():
@@ -78,10 +81,25 @@ def test_without_network_bundled_samples_are_at_hand():
 
 def test_data_folder_is_used_before_the_network(tmp_path, monkeypatch):
     """What lies in AXONLAB_DATA is found there and offered first."""
-    (tmp_path / "rat-sem").mkdir()
+    image = samples._sample("rat-sem")["image"]
+    io.write_image(tmp_path / "rat-sem" / image, np.zeros((2, 2), np.uint8))
     monkeypatch.setenv("AXONLAB_DATA", str(tmp_path))
     assert samples.fetch("rat-sem") == tmp_path / "rat-sem"
     assert samples.at_hand()[0] == "rat-sem"
+
+
+def test_empty_data_folder_offers_nothing(tmp_path, monkeypatch):
+    """A folder with the name of a data set but no images is not at hand."""
+    (tmp_path / "rat-sem").mkdir()
+    monkeypatch.setenv("AXONLAB_DATA", str(tmp_path))
+    assert samples.at_hand() == BUNDLED
+
+
+def test_misspelt_data_folder(tmp_path, monkeypatch):
+    """A wrong AXONLAB_DATA is an error, not a download."""
+    monkeypatch.setenv("AXONLAB_DATA", str(tmp_path / "dta"))
+    with pytest.raises(ValueError, match=r"AXONLAB_DATA is .*dta', which is not a folder"):
+        samples.fetch("rat-sem")
 
 
 def test_catalogue_names_licence_and_citation():

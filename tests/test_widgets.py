@@ -4,9 +4,9 @@ from types import SimpleNamespace
 
 import holoviews as hv
 import numpy as np
-import pytest
+from bokeh.models import ImageRGBA
 
-from axonlab import phantom, widgets
+from axonlab import phantom, plot, widgets
 
 hv.extension("bokeh")
 
@@ -20,19 +20,26 @@ def test_form_writes_to_plain_settings():
     assert settings.sample == "a"
 
 
-def test_form_refuses_a_setting_that_cannot_be_chosen():
-    """A setting outside its options is an error that lists them."""
-    with pytest.raises(ValueError, match=r"sample = 'c': choose one of a, b\."):
-        widgets.Form(SimpleNamespace(sample="c"), sample=["a", "b"])
+def test_form_keeps_a_setting_that_is_no_option():
+    """A model of one's own, given by path, can be chosen beside the listed ones."""
+    settings = SimpleNamespace(model="mine.safetensors")
+    form = widgets.Form(settings, model=["sem"])
+    assert form.children[0].options == ("mine.safetensors", "sem")
 
 
 def test_overlay_switches_classes():
     """A class switched off becomes transparent; the others follow the slider."""
     nerve = phantom.nerve((60, 80), seed=1)
     view = widgets.OverlayView(nerve.micrograph, nerve.labels)
-    assert view.shown.options == ["myelin", "axon"]
-    assert view._alpha("axon", 0.7, ["axon"]) == 0.7
-    assert view._alpha("myelin", 0.7, ["axon"]) == 0
+    layers = view.__panel__().get_root().select({"type": ImageRGBA})
+
+    def opacities():
+        return sorted(layer.global_alpha for layer in layers)
+
+    assert opacities() == [plot.OPACITY, plot.OPACITY]
+    view.opacity.value = 0.7
+    view.shown.value = ["axon"]
+    assert opacities() == [0, 0.7]
 
 
 def test_overlay_of_background_only():

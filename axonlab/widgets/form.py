@@ -18,12 +18,7 @@ class Form(ipywidgets.HBox):  # type: ignore[misc]  # ipywidgets has no types
         Holds the useful answer to begin with. The cells that follow read this object and need
         no widget.
     **options : sequence of str
-        What can be chosen, by the name of the setting.
-
-    Raises
-    ------
-    ValueError
-        If a setting is not among its options.
+        What can be chosen, by the name of the setting; its present value can be, in any case.
 
     Examples
     --------
@@ -35,21 +30,17 @@ class Form(ipywidgets.HBox):  # type: ignore[misc]  # ipywidgets has no types
     """
 
     def __init__(self, settings: SimpleNamespace, **options: Sequence[str]) -> None:
-        lists = []
-        for name, choices in options.items():
-            value = getattr(settings, name)
-            if value not in choices:
-                raise ValueError(f"{name} = {value!r}: choose one of {', '.join(choices)}.")
-            lists.append(self._drop_down(settings, name, value, choices))
-        super().__init__(lists)
+        super().__init__([_drop_down(settings, name, options[name]) for name in options])
 
-    @staticmethod
-    def _drop_down(
-        settings: SimpleNamespace, name: str, value: str, choices: Sequence[str]
-    ) -> ipywidgets.Dropdown:
-        def keep(change: dict[str, Any]) -> None:
-            setattr(settings, name, change["new"])
 
-        drop_down = ipywidgets.Dropdown(options=choices, value=value, description=name)
-        drop_down.observe(keep, "value")
-        return drop_down
+def _drop_down(
+    settings: SimpleNamespace, name: str, options: Sequence[str]
+) -> ipywidgets.Dropdown:
+    def keep(change: dict[str, Any]) -> None:
+        setattr(settings, name, change["new"])
+
+    value = getattr(settings, name)
+    choices = list(dict.fromkeys([value, *options]))
+    drop_down = ipywidgets.Dropdown(options=choices, value=value, description=name)
+    drop_down.observe(keep, "value")
+    return drop_down

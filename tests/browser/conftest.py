@@ -24,7 +24,15 @@ CHROMIUM_FLAGS = [
 
 
 @pytest.fixture(scope="session")
-def lab(tmp_path_factory):
+def chromium():
+    """Return the path of the browser."""
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine")
+    return CHROMIUM
+
+
+@pytest.fixture(scope="session")
+def lab(chromium, tmp_path_factory):
     """Start JupyterLab on copies of the notebooks; yield its address."""
     root = tmp_path_factory.mktemp("lab")
     shutil.copytree(NOTEBOOKS, root / "notebooks", ignore=shutil.ignore_patterns(".*"))
@@ -49,12 +57,10 @@ def lab(tmp_path_factory):
 
 
 @pytest.fixture
-def page():
+def page(chromium):
     """Open an empty page in headless Chromium."""
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)
+        browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
         yield browser.new_page(viewport={"width": 1500, "height": 1100})
         browser.close()
 
