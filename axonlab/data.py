@@ -1,6 +1,8 @@
 """fastai blocks over our own reader: pairs of micrograph and mask become patches for training."""
 
+import math
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -17,16 +19,8 @@ from torch import Tensor
 
 from axonlab.augment import random_grid, random_intensity, sample
 from axonlab.io import read_image, read_labels
+from axonlab.micrograph import CLASSES, UNLABELLED, at_model_scale, resize_labels
 from axonlab.pixelsize import image_stem
-from axonlab.micrograph import (
-    CLASSES,
-    UNLABELLED,
-    intensity_range,
-    normalise,
-    resize,
-    resize_labels,
-    shape_at,
-)
 
 PATCH = 256
 """Side of a training patch in pixels."""
@@ -88,13 +82,14 @@ def axon_block(
     pixel_size: float,
     valid_animals: Sequence[str],
     patch: int = PATCH,
-    patches_per_image: int = 32,
+    patches_per_animal: int = 32,
     valid_patch: int = 768,
 ) -> DataBlock:
     """Return the DataBlock for training on pairs of micrograph and mask.
 
-    Training sees `patches_per_image` random patches of each image an epoch, warped and varied in
-    grey; validation sees the centre of each image, unchanged. Animals are never split.
+    Training sees `patches_per_animal` random patches of each animal an epoch, shared out over its
+    images, warped and varied in grey: animals weigh the same, however many images they have.
+    Validation sees the centre of each image, unchanged. Animals are never split.
 
     Parameters
     ----------
@@ -128,7 +123,12 @@ def axon_block(
                 f"All animals {sorted(set(valid_animals))} are for validation: none is left to "
                 "train on."
             )
-        return [p for p in pairs for _ in range(1 if is_valid(p) else patches_per_image)]
+        n_images = Counter(pair.animal for pair in pairs)
+
+        def n_patches(pair: Pair) -> int:
+            return 1 if is_valid(pair) else math.ceil(patches_per_animal / n_images[pair.animal])
+
+        return [pair for pair in pairs for _ in range(n_patches(pair))]
 
     return DataBlock(
         blocks=(MicrographBlock(pixel_size), LabelBlock(pixel_size, classes)),
@@ -185,9 +185,8 @@ def _read_pair(pair: Pair, pixel_size: float) -> tuple[np.ndarray, np.ndarray]:
             f"{micrograph.pixels.shape}. A mask must have "
             "the shape of its image: export it again at full size, or leave the pair out."
         )
-    shape = shape_at(labels.shape, micrograph.pixel_size, pixel_size)
-    pixels = normalise(resize(micrograph.pixels, shape), *intensity_range(micrograph.pixels))
-    return pixels, resize_labels(labels, shape).copy()
+    pixels, _ = at_model_scale(micrograph, pixel_size)
+    return pixels, resize_labels(labels, pixels.shape).copy()
 
 
 class RandomPatch(RandTransform):

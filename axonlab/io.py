@@ -378,9 +378,11 @@ def _read_mask(path: Path, values: Mapping[int, str] | None) -> NDArray[np.uint8
             "resampled or saved as JPEG must be exported again without smoothing."
         )
     if stray:
+        strays = found[~known]
+        listed = ", ".join(map(str, strays[:12])) + (", …" if len(strays) > 12 else "")
         warnings.warn(
-            f"{path}: {stray} pixels hold the meaningless values {found[~known].tolist()} and "
-            "are read as unlabelled.",
+            f"{path}: {stray} pixels hold the meaningless values {listed} and are read as "
+            "unlabelled.",
             stacklevel=3,
         )
     is_told = values is not None or comment == _LABEL_TAG or "_seg-" in path.name

@@ -181,3 +181,32 @@ def shape_at(shape: tuple[int, int], pixel_size: float, wanted: float) -> tuple[
     """
     height, width = (max(1, round(n * pixel_size / wanted)) for n in shape)
     return height, width
+
+
+def at_model_scale(
+    micrograph: Micrograph,
+    pixel_size: float,
+    percentiles: tuple[float, float] = PERCENTILES,
+) -> tuple[NDArray[np.float32], tuple[float, float]]:
+    """Return what a network sees of a micrograph: resampled, then normalised as a whole.
+
+    In this order, because noise, which resampling removes, would widen the range: the same tissue
+    looks the same to the network however finely it was scanned.
+
+    Parameters
+    ----------
+    micrograph : Micrograph
+    pixel_size : float
+        In µm, at which the network works.
+    percentiles : pair of float
+
+    Returns
+    -------
+    pixels : (h, w) float32 array
+    grey_range : pair of float
+        The grey values that became 0 and 1.
+    """
+    shape = shape_at(micrograph.pixels.shape, micrograph.pixel_size, pixel_size)
+    pixels = resize(micrograph.pixels, shape)
+    low, high = intensity_range(pixels, percentiles)
+    return normalise(pixels, low, high), (low, high)

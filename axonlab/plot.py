@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import holoviews as hv
-import holoviews.plotting.bokeh  # noqa: F401  (options need a backend, in scripts too)
+import holoviews.plotting.bokeh
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray

@@ -17,14 +17,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from axonlab.micrograph import (
-    CLASSES,
-    Micrograph,
-    intensity_range,
-    normalise,
-    resize,
-    shape_at,
-)
+from axonlab.micrograph import CLASSES, Micrograph, at_model_scale, resize
 from axonlab.models import Model, fast_dtype, load_model
 
 TILE = 768
@@ -82,15 +75,13 @@ def segment(
         model = load_model(model)
     card = model.card
     own_shape = micrograph.pixels.shape
-    low, high = intensity_range(micrograph.pixels, card.percentiles)
     if not MIN_RESAMPLING <= micrograph.pixel_size / card.pixel_size <= MAX_RESAMPLING:
         raise ValueError(
             f"{micrograph.name}: pixels of {micrograph.pixel_size:g} µm are too far from the "
             f"{card.pixel_size:g} µm at which the model {card.name!r} works. Check the pixel size "
             "(µm, not nm), or take a model for this magnification."
         )
-    shape = shape_at(own_shape, micrograph.pixel_size, card.pixel_size)
-    pixels = normalise(resize(micrograph.pixels, shape), low, high)
+    pixels, grey_range = at_model_scale(micrograph, card.pixel_size, card.percentiles)
     coarse = predict(model.network, pixels, tile=tile)
     probabilities = np.stack([resize(plane, own_shape) for plane in coarse])
     provenance = {
@@ -99,7 +90,7 @@ def segment(
         "image_shape": list(own_shape),
         "pixel_size_um": micrograph.pixel_size,
         "pixel_size_source": micrograph.pixel_size_source,
-        "grey_values_mapped_to_0_and_1": [low, high],
+        "grey_values_mapped_to_0_and_1": list(grey_range),
         "model": card.name,
         "model_sha256": model.sha256,
         "model_pixel_size_um": card.pixel_size,

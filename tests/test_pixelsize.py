@@ -289,12 +289,18 @@ def test_zero_resolution_says_nothing(tmp_path: Path) -> None:
     assert tagged(tmp_path / "a.tif", resolution=(0, 0), resolutionunit="CENTIMETER") == []
 
 
-@given(size=st.floats(0.001, 100))
+@given(size=st.floats(0.001, 9.99))
 def test_centimetre_tags(tmp_path_factory: pytest.TempPathFactory, size: float) -> None:
     """Pixels per centimetre count, to a rounding that does not matter."""
     path = tmp_path_factory.getbasetemp() / "cm.tif"
     sizes = tagged(path, resolution=(1e4 / size, 1e4 / size), resolutionunit="CENTIMETER")
     np.testing.assert_allclose(sizes, [size] * 2, rtol=1e-6)
+
+
+def test_print_resolution_per_centimetre(tmp_path: Path) -> None:
+    """300 dots per inch are no pixel size of a micrograph, in whichever unit they are written."""
+    tags = {"resolution": (118.11, 118.11), "resolutionunit": "CENTIMETER"}
+    assert tagged(tmp_path / "a.tif", **tags) == []
 
 
 def test_tags_are_height_then_width(tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def test_bundled_samples_agree_with_their_truth(name):
     whole = truth[~truth["touches_border"] & ~truth["is_unmyelinated"]]
     found = measured[measured["is_myelinated"] & ~measured["touches_border"]]
     assert len(found) == pytest.approx(len(whole), abs=0.02 * len(whole) + 1)
-    assert found["axon_area_um2"].sum() == pytest.approx(whole["axon_area_um2"].sum(), rel=0.02)
+    assert found["axon_area_um2"].sum() == pytest.approx(whole["axon_area_um2"].sum(), rel=0.05)
 
 
 def test_bundled_sample_can_be_made_again():

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import holoviews as hv
 import numpy as np
-from bokeh.models import ImageRGBA
+from bokeh.models import GlyphRenderer, ImageRGBA
 
 from axonlab import phantom, plot, widgets
 
@@ -31,7 +31,9 @@ def test_overlay_switches_classes():
     """A class switched off becomes transparent; the others follow the slider."""
     nerve = phantom.nerve((60, 80), seed=1)
     view = widgets.OverlayView(nerve.micrograph, nerve.labels)
-    layers = view.__panel__().get_root().select({"type": ImageRGBA})
+    figure = view.__panel__().get_root()
+    renderers = figure.select({"type": GlyphRenderer})
+    layers = [r.glyph for r in renderers if isinstance(r.glyph, ImageRGBA)]
 
     def opacities():
         return sorted(layer.global_alpha for layer in layers)

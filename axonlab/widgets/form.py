@@ -33,9 +33,7 @@ class Form(ipywidgets.HBox):  # type: ignore[misc]  # ipywidgets has no types
         super().__init__([_drop_down(settings, name, options[name]) for name in options])
 
 
-def _drop_down(
-    settings: SimpleNamespace, name: str, options: Sequence[str]
-) -> ipywidgets.Dropdown:
+def _drop_down(settings: SimpleNamespace, name: str, options: Sequence[str]) -> ipywidgets.Dropdown:
     def keep(change: dict[str, Any]) -> None:
         setattr(settings, name, change["new"])
 
