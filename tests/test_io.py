@@ -636,7 +636,6 @@ def test_no_cut_goes_unnoticed(tmp_path: Path, data: st.DataObject, kind: str) -
 @same_folder
 @given(data=st.data(), kind=st.sampled_from(["png 16", "png palette", "jpeg"]))
 @pytest.mark.parametrize("reader", ["image", "labels"])
-@pytest.mark.filterwarnings("ignore::UserWarning")
 def test_damage_raises_nothing_else(
     tmp_path: Path, data: st.DataObject, kind: str, reader: str
 ) -> None:
@@ -645,7 +644,8 @@ def test_damage_raises_nothing_else(
     place = data.draw(st.integers(0, len(content) - 1))
     (tmp_path / name).write_bytes(spoil(content, place, data.draw(st.integers(1, 4))))
     try:
-        READERS[reader](tmp_path / name)
+        with warnings.catch_warnings(action="ignore"):
+            READERS[reader](tmp_path / name)
     except ValueError as error:
         assert str(error).startswith(f"{tmp_path / name}: ")
 
@@ -813,7 +813,7 @@ def test_few_strays_are_unlabelled(tmp_path: Path) -> None:
     mask[0, :10] = [1, 2, 3, 9, 100, 129, 130, 200, 233, 254]
     path = save_mask(tmp_path / "a.png", mask)
     with pytest.warns(
-        UserWarning, match=r"a\.png: 10 pixels .*\[1, 2, 3, 9, .*unlabelled"
+        UserWarning, match=r"a\.png: 10 pixels .* 1, 2, 3, 9, .*unlabelled"
     ) as caught:
         labels = read_labels(path)
     assert caught[0].filename == __file__
