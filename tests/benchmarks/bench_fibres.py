@@ -4,59 +4,50 @@ Real masks of `rat-sem` when AXONLAB_DATA holds them, those of a phantom otherwi
 mirroring. Read the ratios: machines are noisy, seconds are not comparable between them.
 """
 
-import resource
-import statistics
-import time
-
 import numpy as np
 from skimage.measure import regionprops_table
+from timing import median_seconds, peak_gb, verdict
 
 import axonlab as al
 
-REPEATS = 5
-
-
-def mirrored(labels, n):
-    """Return n × n copies of a label image, each mirrored against its neighbours."""
-    height, width = labels.shape
-    return np.pad(labels, ((0, (n - 1) * height), (0, (n - 1) * width)), mode="symmetric")
-
-
-def seconds(function, *args, repeats=REPEATS, **kwargs):
-    """Return the median time of a call, and its result."""
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        result = function(*args, **kwargs)
-        times.append(time.perf_counter() - start)
-    return statistics.median(times), result
+SIZES = (1, 2, 4, 6)
+SAME_SUMS = ("label", "area", "centroid", "bbox", "perimeter_crofton", "inertia_tensor")
 
 
 def main():
-    """Print one row per size."""
+    """Print one row per size, then the verdicts."""
     name = al.samples.at_hand()[0]
     labels, size = al.samples.load_labels(name), al.samples.load(name).pixel_size
-    print(f"{name}, {size} µm")
-    print(f"{'Mpx':>6} {'fibres':>7} {'label s':>8} {'measure s':>9} {'s/Mpx':>7} {'Mpx/s':>6}")
-    for n in (1, 2, 4, 6):
-        large = mirrored(labels, n)
-        repeats = REPEATS if n < 4 else 3
-        found, objects = seconds(al.objects.label_fibres, large, pixel_size=size, repeats=repeats)
-        measured, table = seconds(
-            al.measure.measure_fibres, *objects, pixel_size=size, repeats=repeats
+    print(f"{name}, {size} µm\n   Mpx  fibres  label s  measure s  Mpx/s")
+    totals = {}
+    for n in SIZES:
+        height, width = labels.shape
+        large = np.pad(labels, ((0, (n - 1) * height), (0, (n - 1) * width)), mode="symmetric")
+        found, (axons, fibres) = median_seconds(
+            lambda large=large: al.objects.label_fibres(large, pixel_size=size)
         )
+        measured, table = median_seconds(
+            lambda a=axons, f=fibres: al.measure.measure_fibres(a, f, pixel_size=size)
+        )
+        totals[n] = found + measured
         mpx = large.size / 1e6
-        total = found + measured
         print(
-            f"{mpx:6.1f} {len(table):7d} {found:8.3f} {measured:9.3f} {total / mpx:7.3f} "
-            f"{mpx / total:6.1f}"
+            f"{mpx:6.1f} {len(table):7d} {found:8.3f} {measured:10.3f} {mpx / totals[n]:6.1f}",
+            flush=True,
         )
         if n == 1:
-            whole = ("label", "area", "centroid", "bbox", "perimeter_crofton", "inertia_tensor")
-            theirs = sum(seconds(regionprops_table, o, properties=whole)[0] for o in objects)
-            print(f"       skimage.regionprops_table for the same sums: {theirs / measured:.0f}×")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(f"peak memory of the process: {peak:.2f} GiB")
+            theirs, _ = median_seconds(
+                lambda a=axons, f=fibres: [
+                    regionprops_table(objects, properties=SAME_SUMS) for objects in (a, f)
+                ]
+            )
+            print(f"       skimage.regionprops_table, same sums: {theirs / measured:.1f}× as long")
+    drawing, _ = median_seconds(lambda: al.phantom.nerve((2000, 2000)), repeats=3)
+    verdict("fibres of one image", totals[1], 0.3, "s")
+    verdict("fibres of 6 × 6 images", totals[6], 10, "s")
+    verdict("cost per area, 6 × 6 images over one", totals[6] / totals[1] / 36, 1.5, "×")
+    verdict("phantom of 2000 × 2000 px", drawing, 10, "s")
+    print(f"peak memory of the process: {peak_gb():.2f} GB")
 
 
 if __name__ == "__main__":

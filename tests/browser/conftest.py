@@ -56,7 +56,7 @@ def lab(chromium, tmp_path_factory):
             server.wait(timeout=30)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def page(chromium):
     """Open an empty page in headless Chromium."""
     with sync_playwright() as playwright:

@@ -12,9 +12,9 @@ from axonlab import plot
 FIRST_RUN_MS = 180_000
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def tour(page, lab):
-    """Open the tour and run all its cells."""
+    """Open the tour and run all its cells, once."""
     page.goto(f"{lab}/00_tour.ipynb?reset")
     page.locator(".jp-Notebook").wait_for(timeout=FIRST_RUN_MS)
     page.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=FIRST_RUN_MS)
