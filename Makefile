@@ -1,5 +1,6 @@
 # On a fresh machine: `make tour`. Every target first installs what it needs into .venv;
-# `make tour PYTHON=python3.13` chooses the interpreter it is made with.
+# `make tour PYTHON=python3.13` chooses the interpreter it is made with, and
+# `make lab LAB_OPTIONS="--no-browser"` hands options to JupyterLab.
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
@@ -12,7 +13,7 @@ endif
 .PHONY: lab tour test check bench models samples clean
 
 lab: $(INSTALLED)
-	$(BIN)/jupyter lab notebooks/00_tour.ipynb
+	$(BIN)/jupyter lab $(LAB_OPTIONS) notebooks/00_tour.ipynb
 
 tour: $(INSTALLED)
 	mkdir -p runs/tour
