@@ -166,6 +166,26 @@ def fibre_figure(
     )
 
 
+def learning_curve(history: pd.DataFrame) -> hv.Layout:
+    """Return losses and Dice of a training by epoch, from `axonlab.learn.history`."""
+    losses = [name for name in history if name.endswith("loss")]
+    dice = [name for name in history if name.startswith("dice")]
+    return (_curves(history, losses, "loss") + _curves(history, dice, "Dice")).opts(
+        shared_axes=False
+    )
+
+
+def _curves(history: pd.DataFrame, columns: list[str], label: str) -> hv.Overlay:
+    colours = list(CLASS_COLOURS.values())  # black first: background, training
+    curves = [
+        hv.Curve(history, "epoch", column, label=column.replace("_", " ")).opts(color=colour)
+        for column, colour in zip(columns, colours, strict=False)
+    ]
+    return hv.Overlay(curves).opts(
+        ylabel=label, frame_width=380, frame_height=220, legend_position="right"
+    )
+
+
 def _grey(pixels: NDArray[np.float32]) -> NDArray[np.uint8]:
     return (normalise(pixels, *intensity_range(pixels)).clip(0, 1) * 255).astype(np.uint8)
 

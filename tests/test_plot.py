@@ -2,8 +2,9 @@
 
 import holoviews as hv
 import numpy as np
+import pandas as pd
 import pytest
-from bokeh.models import Axis
+from bokeh.models import Axis, LegendItem
 
 from axonlab import measure, objects, phantom, plot
 from axonlab.micrograph import Micrograph
@@ -68,6 +69,15 @@ def test_figure_labels_have_units(nerve, table):
     labels = {axis.axis_label for axis in state.select({"type": Axis})}
     assert {"x (µm)", "y (µm)", "fibre diameter (µm)", "g-ratio (by area)"} <= labels
     assert "axon diameter (µm)" in labels
+
+
+def test_learning_curve_shows_every_column():
+    """Losses and Dice are drawn apart, each under its name."""
+    names = ["train_loss", "valid_loss", "dice_background", "dice_axon"]
+    history = pd.DataFrame({"epoch": [0, 1]} | {name: [1.0, 0.5] for name in names})
+    state = hv.renderer("bokeh").get_plot(plot.learning_curve(history)).state
+    shown = {item.label.value for item in state.select({"type": LegendItem})}
+    assert shown == {name.replace("_", " ") for name in names}
 
 
 @pytest.mark.parametrize("value", [0, 2])
