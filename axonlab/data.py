@@ -1,8 +1,6 @@
 """fastai blocks over our own reader: pairs of micrograph and mask become patches for training."""
 
-import math
 import warnings
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -82,14 +80,13 @@ def axon_block(
     pixel_size: float,
     valid_animals: Sequence[str],
     patch: int = PATCH,
-    patches_per_animal: int = 32,
+    patches_per_image: int = 32,
     valid_patch: int = 768,
 ) -> DataBlock:
     """Return the DataBlock for training on pairs of micrograph and mask.
 
-    Training sees `patches_per_animal` random patches of each animal an epoch, shared out over its
-    images, warped and varied in grey: animals weigh the same, however many images they have.
-    Validation sees the centre of each image, unchanged. Animals are never split.
+    Training sees `patches_per_image` random patches of each image an epoch, warped and varied in
+    grey; validation sees the centre of each image, unchanged. Animals are never split.
 
     Parameters
     ----------
@@ -123,12 +120,7 @@ def axon_block(
                 f"All animals {sorted(set(valid_animals))} are for validation: none is left to "
                 "train on."
             )
-        n_images = Counter(pair.animal for pair in pairs)
-
-        def n_patches(pair: Pair) -> int:
-            return 1 if is_valid(pair) else math.ceil(patches_per_animal / n_images[pair.animal])
-
-        return [pair for pair in pairs for _ in range(n_patches(pair))]
+        return [p for p in pairs for _ in range(1 if is_valid(p) else patches_per_image)]
 
     return DataBlock(
         blocks=(MicrographBlock(pixel_size), LabelBlock(pixel_size, classes)),

@@ -32,7 +32,7 @@ def loaders(pairs: list[Pair], **changes: object) -> DataLoaders:
         "pixel_size": 0.2,
         "valid_animals": ["sub-b"],
         "patch": 32,
-        "patches_per_animal": 6,
+        "patches_per_image": 3,
         "valid_patch": 48,
     }
     return axon_block(**(settings | changes)).dataloaders(pairs, bs=4, num_workers=0)

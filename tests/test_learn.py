@@ -163,7 +163,7 @@ def dls(bids: Path) -> DataLoaders:
     """Return small patches of the small data set."""
     set_seed(0)
     block = axon_block(
-        pixel_size=0.2, valid_animals=["sub-b"], patch=32, patches_per_animal=12, valid_patch=48
+        pixel_size=0.2, valid_animals=["sub-b"], patch=32, patches_per_image=6, valid_patch=48
     )
     return block.dataloaders(find_pairs(bids), bs=8, num_workers=0, device="cpu")
 
@@ -207,7 +207,7 @@ def test_the_seed_repeats_a_training(bids: Path) -> None:
     for _ in range(2):
         set_seed(1, reproducible=True)
         block = axon_block(
-            pixel_size=0.2, valid_animals=["sub-b"], patch=32, patches_per_animal=4, valid_patch=32
+            pixel_size=0.2, valid_animals=["sub-b"], patch=32, patches_per_image=2, valid_patch=32
         )
         dls = block.dataloaders(find_pairs(bids), bs=4, num_workers=0, device="cpu")
         learner_ = learner(dls)

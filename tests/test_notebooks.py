@@ -111,7 +111,7 @@ def test_tour_of_an_own_image(tmp_path):
 
 def test_training_leaves_a_model_that_segments(tmp_path):
     """Two short epochs on the bundled phantoms leave a model file with a full card."""
-    run("02_train", tmp_path, name="tiny", epochs=2, patches_per_animal=2, batch=2)
+    run("02_train", tmp_path, name="tiny", epochs=2, patches_per_image=2, batch=2)
     model = al.models.load_model(tmp_path / "runs/train/tiny/model.safetensors")
     assert model.card.training["left_out"] == ["sub-tem1"]
     assert len(model.card.training["curve"]["train_loss"]) == 2
