@@ -136,7 +136,7 @@ def summarise(
     -------
     DataFrame
         One row per quantity: `quantity`, `unit`, `value`, the number `n` of fibres it rests on
-        (NaN for areas of classes) and, for distributions, whose `value` is the mean, `sd`,
+        (missing for areas of classes) and, for distributions, whose `value` is the mean, `sd`,
         `median`, `q25` and `q75`.
 
     Notes
@@ -183,7 +183,7 @@ def summarise(
         quartiles = values.quantile([0.25, 0.5, 0.75]).tolist()
         spread = dict(zip(("q25", "median", "q75"), quartiles, strict=True))
         rows.append(_row(quantity, unit, values.mean(), len(values), sd=values.std(), **spread))
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows).astype({"n": "Int64"})
 
 
 def object_sums(objects: NDArray[np.integer]) -> pd.DataFrame:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy import ndimage, special
 from skimage.measure import perimeter_crofton, regionprops
 
-from axonlab import measure
+from axonlab import measure, phantom
 from axonlab.measure import measure_fibres, merge_sums, object_sums, summarise
 from axonlab.micrograph import CLASSES
 from axonlab.objects import label_fibres
@@ -410,6 +410,25 @@ def test_errors(axons: Any, fibres: Any, pixel_size: float, message: str) -> Non
     """Images that make no pair and absurd pixel sizes are refused."""
     with pytest.raises(ValueError, match=message):
         measure_fibres(axons, fibres, pixel_size=pixel_size)
+
+
+@pytest.mark.parametrize("modality", ["sem", "tem", "bright field"])
+def test_fibres_of_phantoms_are_measured_to_a_pixel(modality: str) -> None:
+    """Diameters and g-ratios of complete fibres are the true ones, to the pixel's accuracy."""
+    nerve = phantom.nerve((500, 600), modality=modality, seed=4)
+    size = nerve.micrograph.pixel_size
+    table = measure_fibres(nerve.axons, nerve.fibres, pixel_size=size).set_index("fibre_id")
+    truth = nerve.table.set_index("fibre_id")
+    truth = truth[~truth["touches_border"]]
+    found = table.loc[truth.index]
+    for column in ("axon_diameter_um", "fibre_diameter_um"):
+        error = (found[column] - truth[column]) / size
+        assert error.abs().max() < 1
+        assert abs(error.mean()) < 0.1
+    error = (found["g_ratio"] - truth["g_ratio"]).abs()
+    bare = truth["is_unmyelinated"]
+    assert found.loc[bare, "g_ratio"].isna().all()
+    assert (error[~bare] < 2 * size / truth.loc[~bare, "fibre_diameter_um"]).all()
 
 
 # --- summaries
