@@ -44,7 +44,7 @@ class Phantom:
         One row per fibre, of the complete fibre even where the image cuts it: ``fibre_id``,
         ``centroid_y_um``, ``centroid_x_um``, ``axon_area_um2``, ``fibre_area_um2``,
         ``axon_diameter_um``, ``fibre_diameter_um``, ``myelin_thickness_um``, ``g_ratio`` (NaN
-        when unmyelinated), ``touches_border``, ``is_unmyelinated``. The centroid is the
+        when unmyelinated), ``touches_border``, ``is_myelinated``. The centroid is the
         fibre's, and its origin is the centre of the first pixel.
     """
 
@@ -248,6 +248,6 @@ def _tabulate(
             "myelin_thickness_um": (fibre_diameter - axon_diameter) / 2,
             "g_ratio": np.where(bare, np.nan, axon_diameter / fibre_diameter),
             "touches_border": np.isin(ids, edge),
-            "is_unmyelinated": bare,
+            "is_myelinated": ~bare,
         }
     )
