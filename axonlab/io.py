@@ -29,6 +29,7 @@ from axonlab.micrograph import (
     UNLABELLED,
     Micrograph,
     check_finite,
+    check_labels,
     check_pixel_size,
     check_plane,
 )
@@ -189,7 +190,7 @@ def write_labels(path: str | Path, labels: NDArray[np.uint8], *, overwrite: bool
     ValueError
         If `labels` holds unknown ids, or the suffix is neither .png nor .tif(f).
     """
-    _check_classes(labels, str(path))
+    check_labels(labels, str(path))
     if Path(path).suffix.lower() in (".tif", ".tiff"):
         return write_bytes(path, encode_tiff(labels, comment=_LABEL_TAG), overwrite=overwrite)
     if Path(path).suffix.lower() != ".png":
@@ -222,7 +223,7 @@ def write_masks(
     ValueError
         If some pixels are unlabelled, which these masks cannot express.
     """
-    _check_classes(labels, str(stem))
+    check_labels(labels, str(stem))
     missing = int((labels == UNLABELLED).sum())
     if missing:
         raise ValueError(
@@ -413,16 +414,6 @@ def _mask_values(path: Path, is_ids: bool, values: Mapping[int, str] | None) -> 
     if is_ids:
         return {i: i for i in (*CLASSES.values(), UNLABELLED)}
     return _AXONDEEPSEG_VALUES
-
-
-def _check_classes(labels: NDArray[np.uint8], name: str) -> None:
-    check_plane(labels, name)
-    unknown = set(np.unique(labels).tolist()) - {*CLASSES.values(), UNLABELLED}
-    if unknown or labels.dtype != np.uint8:
-        raise ValueError(
-            f"{name}: labels of type {labels.dtype} with unknown ids {sorted(unknown)}; expected "
-            f"uint8 with {CLASSES} and {UNLABELLED} for unlabelled."
-        )
 
 
 def _check_ids(objects: NDArray[Any], name: str) -> None:

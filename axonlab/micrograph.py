@@ -83,6 +83,17 @@ def check_plane(array: NDArray[np.generic], name: str) -> None:
         )
 
 
+def check_labels(labels: NDArray[np.uint8], name: str) -> None:
+    """Raise ValueError unless `labels` is one plane of known class ids, or 255 for unlabelled."""
+    check_plane(labels, name)
+    unknown = set(np.unique(labels).tolist()) - {*CLASSES.values(), UNLABELLED}
+    if unknown or labels.dtype != np.uint8:
+        raise ValueError(
+            f"{name}: labels of type {labels.dtype} with unknown ids {sorted(unknown)}; expected "
+            f"uint8 with {CLASSES} and {UNLABELLED} for unlabelled."
+        )
+
+
 def check_finite(pixels: NDArray[np.float32], name: str) -> None:
     """Raise ValueError when a pixel is NaN or infinite."""
     bad = pixels.size - np.count_nonzero(np.isfinite(pixels))

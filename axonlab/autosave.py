@@ -1,0 +1,364 @@
+"""A labelling that lives in a folder: every edit is on disk before the next one is made."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import threading
+import time
+import warnings
+from collections.abc import Callable
+from itertools import chain, count
+from pathlib import Path
+from typing import Any, NamedTuple
+from weakref import WeakValueDictionary
+
+import numpy as np
+from filelock import FileLock, Timeout
+from numpy.typing import NDArray
+
+from axonlab.io import read_labels, write_bytes, write_json, write_labels
+from axonlab.labelling import Labelling, Patch
+from axonlab.micrograph import Micrograph
+
+PAUSE_S = 2.0
+"""Seconds without an edit after which the labels are written as a whole."""
+
+_OPEN: WeakValueDictionary[Path, SavedLabelling] = WeakValueDictionary()
+
+
+class Status(NamedTuple):
+    """How safe the labels are."""
+
+    kind: str
+    """``journal`` (a crash would not hurt), ``saved`` (the mask, too), ``failed``, ``conflict``."""
+
+    text: str
+    """For people: what happened and what to do."""
+
+
+def open_labelling(
+    micrograph: Micrograph, folder: str | Path, *, labels: NDArray[np.uint8] | None = None
+) -> SavedLabelling:
+    """Begin a labelling in a folder, or go on with the one that is there.
+
+    Opening a folder twice in one kernel gives the same object, with its history.
+
+    Parameters
+    ----------
+    micrograph : Micrograph
+    folder : path
+        ``runs/<name>/01_labels``: of this labelling alone. It gets ``labels.png`` (class ids),
+        ``journal.jsonl`` (the edits since) and ``image.json`` (which image it belongs to).
+    labels : (H, W) uint8 array, optional
+        Class ids to begin with where the folder holds none yet.
+
+    Returns
+    -------
+    SavedLabelling
+
+    Raises
+    ------
+    ValueError
+        If the folder holds labels of another image or a mask that was not made here, or `labels`
+        do not fit the image.
+    BlockingIOError
+        If another kernel has the folder open.
+    OSError
+        If the folder cannot be written to.
+
+    Warns
+    -----
+    UserWarning
+        If the journal was damaged; what could be read is restored, the rest kept aside.
+    """
+    folder = Path(folder).resolve()
+    labelling = _OPEN.get(folder)
+    if labelling is None:
+        labelling = _OPEN[folder] = SavedLabelling(micrograph, folder, labels)
+    else:
+        _check_image(labelling.path, micrograph)
+        labelling.micrograph = micrograph  # the pixel size may have been corrected
+    return labelling
+
+
+class SavedLabelling(Labelling):
+    """A labelling whose edits go to a journal at once, and to ``labels.png`` after a pause.
+
+    A crash of the kernel or the machine costs the stroke in progress. What cannot be written stays
+    in memory, is told to `status_listeners`, and is written with the next edit or `save`.
+    Use `open_labelling`.
+    """
+
+    def __init__(
+        self, micrograph: Micrograph, folder: Path, labels: NDArray[np.uint8] | None
+    ) -> None:
+        self.folder = folder
+        self.path = folder / "labels.png"
+        self.status_listeners: list[Callable[[Status], None]] = []
+        """Called with every new `Status`, after a pause from a thread of its own."""
+        self._timer: threading.Timer | None = None
+        self._saving = threading.Lock()
+        self._lock_file = _lock(folder)
+        try:
+            if self.path.exists():
+                _check_image(self.path, micrograph)
+                labels = read_labels(self.path)
+            super().__init__(micrograph, labels)
+            self._restore()
+            self._begin()
+        except BaseException:
+            self._lock_file.release()
+            raise
+        self.listeners.append(self._keep)
+
+    def save(self, *, overwrite: bool = False) -> Status:
+        """Write ``labels.png`` now.
+
+        Parameters
+        ----------
+        overwrite : bool
+            Replace a ``labels.png`` that somebody else has changed meanwhile; theirs is kept
+            beside it as ``labels.theirs-<time>.png``.
+
+        Returns
+        -------
+        Status
+            ``conflict`` if somebody else has changed the file and `overwrite` is false.
+        """
+        with self._saving:
+            self._tell(self._save(overwrite))
+            return self.status
+
+    def take_theirs(self) -> Status:
+        """Replace the labels by those somebody else has written to the folder; can be undone.
+
+        Raises
+        ------
+        ValueError
+            If their file is no mask of this image.
+        """
+        with self._saving:
+            signature = _signature(self.path)
+            self.replace(read_labels(self.path))
+            self._signature = signature
+        return self.save()
+
+    def close(self) -> None:
+        """Save, and let another kernel open the folder."""
+        self.listeners.remove(self._keep)
+        self._stop_timer()
+        self.save()
+        self._journal.close()
+        self._lock_file.release()
+        _OPEN.pop(self.folder, None)
+
+    def _restore(self) -> None:
+        """Make the edits that the journal holds beyond the mask; they can be undone."""
+        path = self.folder / "journal.jsonl"
+        problem = replay(path, self) if path.exists() else ""
+        if problem:
+            aside = path.replace(_dated(path, "damaged"))
+            warnings.warn(f"{problem} The journal is kept as {aside}.", stacklevel=4)
+
+    def _begin(self) -> None:
+        """Write the labels as they are, and begin an empty journal."""
+        write_json(self.folder / "image.json", _identity(self.micrograph), overwrite=True)
+        write_labels(self.path, self.labels, overwrite=True)
+        self._signature = _signature(self.path)
+        self._journal = Journal(self.folder / "journal.jsonl", self.labels)
+        self.status = Status("saved", f"saved {_clock()}")
+
+    def _keep(self, patch: Patch) -> None:
+        place, packed = patch.pack()
+        try:
+            self._journal.append(place | {"values": base64.b64encode(packed).decode("ascii")})
+            self._tell(Status("journal", f"stroke kept {_clock()}"))
+        except OSError as error:
+            self._tell(_failed(self.folder, error))
+        self._stop_timer()
+        self._timer = threading.Timer(PAUSE_S, self.save)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def _save(self, overwrite: bool) -> Status:
+        try:
+            if self.path.exists() and _signature(self.path) != self._signature:
+                if not overwrite:
+                    return Status(
+                        "conflict",
+                        f"{self.path} was changed by somebody else. Keep yours (theirs stays "
+                        "beside it) or take theirs (can be undone)?",
+                    )
+                self.path.replace(_dated(self.path, "theirs"))
+            with self.lock:
+                labels = self.labels.copy()
+                # the edits after this line follow on the mask about to be written
+                self._journal.append({"mask": digest(labels)})
+            write_labels(self.path, labels, overwrite=True)
+            self._signature = _signature(self.path)
+        except OSError as error:
+            return _failed(self.folder, error)
+        return Status("saved", f"saved {_clock()}")
+
+    def _tell(self, status: Status) -> None:
+        self.status = status
+        for listener in tuple(self.status_listeners):
+            listener(status)
+
+    def _stop_timer(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+
+
+class Journal:
+    """A file of one JSON line per edit, each safely on disk before `append` returns.
+
+    Parameters
+    ----------
+    path : path
+        Written anew.
+    labels : (H, W) uint8 array
+        What the mask on disk holds; the edits follow on it.
+    """
+
+    def __init__(self, path: Path, labels: NDArray[np.uint8]) -> None:
+        header = {"format": "axonlab journal 1", "mask": digest(labels)}
+        write_bytes(path, _line(header), overwrite=True)
+        self._file = path.open("r+b", buffering=0)
+        self._end = self._file.seek(0, os.SEEK_END)
+        self._waiting = b""
+
+    def append(self, entry: dict[str, Any]) -> None:
+        """Write an entry, and those that could not be written before.
+
+        Raises
+        ------
+        OSError
+            If the disk is full or gone; the entry waits for the next call.
+        """
+        self._waiting += _line(entry)
+        # a write that failed half-way has left its beginning there
+        self._file.truncate(self._end)
+        self._file.seek(self._end)
+        if self._file.write(self._waiting) != len(self._waiting):
+            raise OSError("the disk took only a part; it may be full")
+        os.fsync(self._file.fileno())
+        self._end += len(self._waiting)
+        self._waiting = b""
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def replay(path: Path, labelling: Labelling) -> str:
+    """Make the edits of a journal that follow on the labels as they are.
+
+    Every edit says what its pixels become, so a damaged line costs that edit and no other.
+
+    Returns
+    -------
+    str
+        What was wrong with the journal; empty if nothing was, or only the last line is torn, as
+        a crash leaves it.
+    """
+    lines = path.read_bytes().split(b"\n")[:-1]  # what follows the last line end is torn
+    mask = digest(labelling.labels).encode()
+    starts = [number for number, line in enumerate(lines, start=1) if mask in line]
+    if not starts:
+        return f"{path} does not follow on the mask beside it, which was changed since."
+    damaged = []
+    for number, line in enumerate(lines[starts[-1] :], start=starts[-1] + 1):
+        try:
+            entry = json.loads(line)
+            if "mask" not in entry:
+                packed = base64.b64decode(entry["values"], validate=True)
+                labelling.apply(Patch.unpack(entry, packed))
+        except (ValueError, KeyError, TypeError):
+            damaged.append(number)
+    if damaged:
+        return f"{path}: the edits in lines {damaged} are damaged and lost, all others restored."
+    return ""
+
+
+def digest(labels: NDArray[np.uint8]) -> str:
+    """Return the SHA-256 of labels."""
+    return hashlib.sha256(labels.tobytes()).hexdigest()
+
+
+def _lock(folder: Path) -> FileLock:
+    """Return the lock that this process now holds on a folder; it ends with the process."""
+    lock = FileLock(folder / ".lock", timeout=0, thread_local=False)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout as error:
+        raise BlockingIOError(
+            f"{folder} is open in another kernel. Shut that kernel down (or call close() on the "
+            "labelling there), or choose another folder."
+        ) from error
+    except OSError as error:
+        raise OSError(
+            f"{folder}: no labels can be kept there ({error}). Choose a folder that can be "
+            "written to."
+        ) from error
+    return lock
+
+
+def _identity(micrograph: Micrograph) -> dict[str, Any]:
+    return {
+        "image": micrograph.name,
+        "shape": list(micrograph.pixels.shape),
+        "pixel_size_um": micrograph.pixel_size,
+        "pixels_sha256": hashlib.sha256(micrograph.pixels.tobytes()).hexdigest(),
+    }
+
+
+def _check_image(path: Path, micrograph: Micrograph) -> None:
+    """Raise ValueError unless a mask was made here, and of this image."""
+    try:
+        there = json.loads(path.with_name("image.json").read_text())
+        pixels, name = there["pixels_sha256"], there["image"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{path} was not made by a labelling: it is left alone. Choose another folder, and "
+            "pass this mask as labels=read_labels(...) to begin with it."
+        ) from error
+    if pixels != _identity(micrograph)["pixels_sha256"]:
+        raise ValueError(
+            f"{path.parent} holds labels of {name!r}, not of this {micrograph.name!r} (or the "
+            "image was changed since). Choose another folder for this image."
+        )
+
+
+def _failed(folder: Path, error: OSError) -> Status:
+    return Status(
+        "failed",
+        f"Not saved in {folder}: {error}. Your strokes stay in memory and go to disk with the "
+        "next stroke or Save: free some space, or make the folder writable again.",
+    )
+
+
+def _signature(path: Path) -> tuple[int, int]:
+    """Return what tells a file from one that was written later."""
+    stat = path.stat()
+    return stat.st_mtime_ns, stat.st_size
+
+
+def _dated(path: Path, what: str) -> Path:
+    """Return a name beside a file that is not taken: ``labels.theirs-20260131-235959.png``."""
+    stem = f"{path.stem}.{what}-{time.strftime('%Y%m%d-%H%M%S')}"
+    numbers = chain([""], (f"-{n}" for n in count(2)))
+    names = (path.with_name(f"{stem}{number}{path.suffix}") for number in numbers)
+    return next(name for name in names if not name.exists())
+
+
+def _clock() -> str:
+    return time.strftime("%H:%M:%S")
+
+
+def _line(entry: dict[str, Any]) -> bytes:
+    return json.dumps(entry).encode() + b"\n"
