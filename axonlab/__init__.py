@@ -9,8 +9,11 @@ from types import ModuleType
 
 __version__ = version("axonlab")
 __all__ = [
+    "autosave",
     "data",
+    "exchange",
     "io",
+    "labelling",
     "learn",
     "measure",
     "micrograph",
@@ -18,6 +21,7 @@ __all__ = [
     "objects",
     "phantom",
     "plot",
+    "propose",
     "samples",
     "score",
     "segment",

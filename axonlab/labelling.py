@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import zlib
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -214,6 +214,32 @@ class Labelling:
             box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
             values = np.where(changed[box], labels[box], np.uint8(KEEP))
             return self.apply(Patch(int(rows[0]), int(columns[0]), values))
+
+    def accept(
+        self, suggestion: NDArray[np.uint8], classes: Sequence[str], *, only_unlabelled: bool = True
+    ) -> bool:
+        """Take some classes of a suggestion over, in one edit.
+
+        Parameters
+        ----------
+        suggestion : (H, W) uint8 array
+            Class ids.
+        classes : sequence of str
+            Which of them to take over.
+        only_unlabelled : bool
+            Leave every pixel alone that has a label.
+
+        Returns
+        -------
+        bool
+            Whether any pixel changed.
+        """
+        _check_fits(suggestion, self.micrograph)
+        with self.lock:
+            taken = np.isin(suggestion, [CLASSES[name] for name in classes])
+            if only_unlabelled:
+                taken &= self._labels == UNLABELLED
+            return self.replace(np.where(taken, suggestion, self._labels))
 
     def undo(self) -> bool:
         """Take the last edit back; return whether there was one."""

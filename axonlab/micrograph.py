@@ -17,6 +17,9 @@ UNLABELLED = 255
 CLASS_COLOURS = {0: "#000000", 1: "#e69f00", 2: "#56b4e9", 3: "#009e73", UNLABELLED: "#808080"}
 """Colour of each class id, from the colour-blind-safe palette of Okabe & Ito (2008)."""
 
+BACKGROUND_LABELLED = "#cc79a7"
+"""Colour of background, of the same palette, where it must be told from what is unlabelled."""
+
 PIXEL_SIZE_RANGE_UM = (1e-3, 100.0)
 """Pixel sizes outside 1 nm to 100 µm are taken for mistakes of the unit."""
 

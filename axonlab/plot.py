@@ -13,8 +13,10 @@ from scipy import ndimage
 from skimage.measure import find_contours
 
 from axonlab.micrograph import (
+    BACKGROUND_LABELLED,
     CLASS_COLOURS,
     CLASSES,
+    UNLABELLED,
     Micrograph,
     intensity_range,
     normalise,
@@ -28,16 +30,21 @@ OPACITY = 0.4
 DISPLAY_PIXELS = 4_000_000
 """Larger images are shrunk before they are sent to the browser."""
 
+
+def _rgb(colour: str) -> list[int]:
+    return list(bytes.fromhex(colour[1:]))
+
+
 _COLOURS = np.zeros((256, 3), np.uint8)
 for _id, _colour in CLASS_COLOURS.items():
-    _COLOURS[_id] = list(bytes.fromhex(_colour[1:]))
+    _COLOURS[_id] = _rgb(_colour)
 
 AXON, FIBRE = CLASS_COLOURS[CLASSES["axon"]], CLASS_COLOURS[CLASSES["myelin"]]
 
 
 def image(micrograph: Micrograph) -> hv.Image:
     """Return the micrograph in grey, its darkest and brightest per cent clipped."""
-    shown = _grey(resize(micrograph.pixels, _shown_shape(micrograph)))
+    shown = grey(resize(micrograph.pixels, _shown_shape(micrograph)))
     # HoloViews counts rows from the bottom
     return hv.Image(shown[::-1], bounds=_bounds(micrograph), kdims=["x", "y"]).opts(
         cmap="gray",
@@ -61,9 +68,17 @@ def classes(micrograph: Micrograph, labels: NDArray[np.uint8]) -> hv.RGB:
 
 
 def overlay(micrograph: Micrograph, labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the micrograph with its classes in colour, as (H, W, 3) uint8 for a PNG."""
-    share = np.where(labels == CLASSES["background"], 0, OPACITY).astype(np.float32)[..., None]
-    mixed = (1 - share) * _grey(micrograph.pixels)[..., None] + share * _COLOURS[labels]
+    """Return the micrograph with its classes in colour, as (H, W, 3) uint8 for a PNG.
+
+    Where some pixels are unlabelled, these stay grey and the background is coloured; otherwise
+    the background stays grey.
+    """
+    unlabelled = labels == UNLABELLED
+    bare = unlabelled if unlabelled.any() else labels == CLASSES["background"]
+    share = np.where(bare, 0, OPACITY).astype(np.float32)[..., None]
+    colours = _COLOURS.copy()
+    colours[CLASSES["background"]] = _rgb(BACKGROUND_LABELLED)
+    mixed = (1 - share) * grey(micrograph.pixels)[..., None] + share * colours[labels]
     return mixed.round().astype(np.uint8)
 
 
@@ -186,7 +201,8 @@ def _curves(history: pd.DataFrame, columns: list[str], label: str) -> hv.Overlay
     )
 
 
-def _grey(pixels: NDArray[np.float32]) -> NDArray[np.uint8]:
+def grey(pixels: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Return pixels as 8 bits for the eye, their darkest and brightest per cent clipped."""
     return (normalise(pixels, *intensity_range(pixels)).clip(0, 1) * 255).astype(np.uint8)
 
 
