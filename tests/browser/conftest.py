@@ -32,10 +32,17 @@ def chromium():
 
 
 @pytest.fixture(scope="session")
-def lab(chromium, tmp_path_factory):
-    """Start JupyterLab on copies of the notebooks; yield its address."""
+def lab_folder(tmp_path_factory):
+    """Return the folder that JupyterLab serves, with copies of the notebooks."""
     root = tmp_path_factory.mktemp("lab")
     shutil.copytree(NOTEBOOKS, root / "notebooks", ignore=shutil.ignore_patterns(".*"))
+    return root
+
+
+@pytest.fixture(scope="session")
+def lab(chromium, lab_folder):
+    """Start JupyterLab; yield the address of its notebooks."""
+    root = lab_folder
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -6,27 +6,17 @@ import re
 import numpy as np
 import pytest
 from PIL import Image
+from steps import FIRST_RUN_MS, cell_with, run_all, wait_until
 
 from axonlab import plot
-
-FIRST_RUN_MS = 180_000
 
 
 @pytest.fixture(scope="module")
 def tour(page, lab):
     """Open the tour and run all its cells, once."""
-    page.goto(f"{lab}/00_tour.ipynb?reset")
-    page.locator(".jp-Notebook").wait_for(timeout=FIRST_RUN_MS)
-    page.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=FIRST_RUN_MS)
-    page.get_by_text("Run", exact=True).first.click()
-    page.get_by_text("Run All Cells", exact=True).click()
+    run_all(page, f"{lab}/00_tour.ipynb")
     cell_with(page, "iterdir()").get_by_text("provenance.json").last.wait_for(timeout=FIRST_RUN_MS)
     return page
-
-
-def cell_with(page, source):
-    """Return the code cell that holds a piece of source."""
-    return page.locator(".jp-CodeCell", has_text=source)
 
 
 def count_colour(locator, colour):
@@ -34,15 +24,6 @@ def count_colour(locator, colour):
     picture = Image.open(io.BytesIO(locator.screenshot())).convert("RGB")
     wanted = list(bytes.fromhex(colour[1:]))
     return int((np.abs(np.asarray(picture).astype(int) - wanted).max(-1) < 8).sum())
-
-
-def wait_until(condition, page, seconds=30):
-    """Look again and again, until something is so."""
-    for _ in range(seconds * 2):
-        if condition():
-            return
-        page.wait_for_timeout(500)
-    raise AssertionError(f"not so after {seconds} s")
 
 
 def test_tour_in_jupyterlab(tour):

@@ -7,7 +7,6 @@ class View {
     this.store = store;
     this.root = root;
     root.classList.add("axonlab-label");
-    root.setAttribute("data-lm-suppress-shortcuts", "true"); // else `a` would insert a cell
     this.message = element("div", { class: "axonlab-message", role: "alert" });
     this.note = element("div", { class: "axonlab-note", role: "status" });
     root.append((this.waiting = element("p", {}, "Waiting for the kernel …")), this.message);
