@@ -1,7 +1,50 @@
-"""What the browser tests do again and again in JupyterLab."""
+"""What browser tests and benchmarks do again and again in JupyterLab."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import contextmanager
+
+import nbformat
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+CHROMIUM_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 FIRST_RUN_MS = 180_000
 """A first import on a cold machine takes its time."""
+
+
+@contextmanager
+def jupyterlab(root):
+    """Start JupyterLab on a folder; yield the address of its subfolder ``notebooks``."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    # nothing of this machine's user: no settings, no workspaces, no data at hand
+    places = {f"JUPYTER_{kind}_DIR": str(root / kind) for kind in ("CONFIG", "DATA", "RUNTIME")}
+    environment = os.environ | places | {"AXONLAB_CACHE": str(root / "cache")}
+    environment.pop("AXONLAB_DATA", None)
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"]
+    command += [f"--port={port}", f"--ServerApp.root_dir={root}", "--IdentityProvider.token="]
+    command += ["--LabApp.news_url=None", "--ServerApp.port_retries=0"]
+    with (root / "lab.log").open("w") as log:
+        server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+        try:
+            _wait_for(f"http://127.0.0.1:{port}/api")
+            yield f"http://127.0.0.1:{port}/lab/tree/notebooks"
+        finally:
+            server.terminate()
+            server.wait(timeout=30)
 
 
 def cell_with(page, source):
@@ -25,3 +68,23 @@ def wait_until(condition, page, seconds=30):
             return
         page.wait_for_timeout(200)
     raise AssertionError(f"not so after {seconds} s")
+
+
+def write_notebook(path, cells):
+    """Write code cells to a notebook."""
+    kernel = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
+    content = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(cell.strip()) for cell in cells],
+        metadata={"kernelspec": kernel},
+    )
+    nbformat.write(content, path)
+
+
+def _wait_for(url, seconds=60):
+    for _ in range(seconds * 2):
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return
+        except OSError:
+            time.sleep(0.5)
+    raise TimeoutError(f"{url} does not answer after {seconds} s")

@@ -5,10 +5,9 @@ import re
 import time
 from itertools import pairwise
 
-import nbformat
 import numpy as np
 import pytest
-from steps import FIRST_RUN_MS, cell_with, run_all, wait_until
+from steps import FIRST_RUN_MS, cell_with, run_all, wait_until, write_notebook
 
 from axonlab import io
 from axonlab.autosave import replay
@@ -34,10 +33,7 @@ al.widgets.LabelWidget(labelling)
 @pytest.fixture(scope="module")
 def notebook(lab_folder):
     """Write a notebook with two views of one small labelling."""
-    cells = [nbformat.v4.new_code_cell(source.strip()) for source in CELLS]
-    kernel = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
-    notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
-    nbformat.write(notebook, lab_folder / "notebooks" / "label.ipynb")
+    write_notebook(lab_folder / "notebooks" / "label.ipynb", CELLS)
     return "label.ipynb"
 
 
