@@ -32,6 +32,7 @@ check: $(INSTALLED)
 bench: $(INSTALLED)
 	$(BIN)/python tests/benchmarks/bench_fibres.py
 	$(BIN)/python tests/benchmarks/bench_segment.py
+	$(BIN)/python tests/benchmarks/bench_propose.py
 	$(BIN)/python tests/benchmarks/bench_label.py
 
 # retrains the models that come with axonlab: about 45 minutes on two cores

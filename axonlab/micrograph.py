@@ -224,3 +224,17 @@ def at_model_scale(
     pixels = resize(micrograph.pixels, shape)
     low, high = intensity_range(pixels, percentiles)
     return normalise(pixels, low, high), (low, high)
+
+
+def classify(probabilities: NDArray[np.float32], classes: list[str]) -> NDArray[np.uint8]:
+    """Return the id of the most probable class of every pixel.
+
+    Parameters
+    ----------
+    probabilities : (n_classes, H, W) array
+    classes : list of str
+        Class names in the order of the first axis.
+    """
+    ids = np.array([CLASSES[name] for name in classes], np.uint8)
+    labels: NDArray[np.uint8] = ids[probabilities.argmax(0)]
+    return labels

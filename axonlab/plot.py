@@ -27,6 +27,9 @@ from axonlab.micrograph import (
 OPACITY = 0.4
 """Of the classes over the image."""
 
+OPACITY_DIFFERENT, OPACITY_AGREED = 0.75, 0.15
+"""Of what two label images do not, and do, agree on."""
+
 DISPLAY_PIXELS = 4_000_000
 """Larger images are shrunk before they are sent to the browser."""
 
@@ -38,6 +41,13 @@ def _rgb(colour: str) -> list[int]:
 _COLOURS = np.zeros((256, 3), np.uint8)
 for _id, _colour in CLASS_COLOURS.items():
     _COLOURS[_id] = _rgb(_colour)
+
+DISAGREEMENTS = {
+    "fibre only in the first": "#d55e00",
+    "fibre only in the second": "#0072b2",
+    "fibre in both, classes differ": "#f0e442",
+}
+"""How two label images differ, and the colours of it: Okabe & Ito's that no class has."""
 
 AXON, FIBRE = CLASS_COLOURS[CLASSES["axon"]], CLASS_COLOURS[CLASSES["myelin"]]
 
@@ -64,6 +74,51 @@ def classes(micrograph: Micrograph, labels: NDArray[np.uint8]) -> hv.RGB:
     coloured = np.dstack([_COLOURS[shown], alpha])
     return hv.RGB(coloured, bounds=_bounds(micrograph), kdims=["x", "y"]).opts(
         alpha=OPACITY, invert_yaxis=True
+    )
+
+
+def disagreement(
+    micrograph: Micrograph, first: NDArray[np.uint8], second: NDArray[np.uint8]
+) -> hv.Overlay:
+    """Return the micrograph under a map of where two people's labels differ, and how.
+
+    Fibres that both see are lightened; myelin and all axons are fibre. Where either left pixels
+    unlabelled nothing is drawn.
+
+    Parameters
+    ----------
+    micrograph : Micrograph
+    first, second : (H, W) uint8 array
+        Class ids.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ.
+    """
+    if not micrograph.pixels.shape == first.shape == second.shape:
+        raise ValueError(
+            f"{micrograph.name} of shape {micrograph.pixels.shape}, labels of {first.shape} and "
+            f"{second.shape}: all must show the same image at the same size."
+        )
+    one, other = (resize_labels(labels, _shown_shape(micrograph)) for labels in (first, second))
+    in_one, in_other = one != CLASSES["background"], other != CLASSES["background"]
+    differences = [in_one & ~in_other, in_other & ~in_one, in_one & in_other & (one != other)]
+    drawn = np.zeros((*one.shape, 4), np.uint8)
+    drawn[in_one & in_other] = 255, 255, 255, round(255 * OPACITY_AGREED)
+    for where, colour in zip(differences, DISAGREEMENTS.values(), strict=True):
+        drawn[where] = *bytes.fromhex(colour[1:]), round(255 * OPACITY_DIFFERENT)
+    drawn[(one == UNLABELLED) | (other == UNLABELLED)] = 0
+    coloured = hv.RGB(drawn[::-1], bounds=_bounds(micrograph), kdims=["x", "y"])
+    # points without a place, since the pixels of an image have no legend
+    legend = [
+        hv.Points([(np.nan, np.nan)], ["x", "y"], label=label).opts(
+            color=colour, marker="square", size=10
+        )
+        for label, colour in DISAGREEMENTS.items()
+    ]
+    return hv.Overlay([image(micrograph), coloured.opts(invert_yaxis=True), *legend]).opts(
+        legend_position="bottom"
     )
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from axonlab.micrograph import CLASSES, Micrograph, at_model_scale, resize
+from axonlab.micrograph import Micrograph, at_model_scale, classify, resize
 from axonlab.models import Model, fast_dtype, load_model
 
 TILE = 768
@@ -100,19 +100,6 @@ def segment(
     }
     labels = classify(probabilities, card.classes)
     return Segmentation(labels, probabilities, list(card.classes), provenance)
-
-
-def classify(probabilities: NDArray[np.float32], classes: list[str]) -> NDArray[np.uint8]:
-    """Return the id of the most probable class of every pixel.
-
-    Parameters
-    ----------
-    probabilities : (n_classes, H, W) array
-    classes : list of str
-        Class names in the order of the first axis.
-    """
-    ids = np.array([CLASSES[name] for name in classes], np.uint8)
-    return ids[probabilities.argmax(0)]
 
 
 def predict(

@@ -7,7 +7,7 @@ import pytest
 from bokeh.models import Axis, LegendItem
 
 from axonlab import measure, objects, phantom, plot
-from axonlab.micrograph import Micrograph
+from axonlab.micrograph import UNLABELLED, Micrograph
 
 hv.extension("bokeh")
 
@@ -52,6 +52,52 @@ def test_overlay_colours_classes_and_leaves_background_grey(nerve):
     assert (background == background[:, :1]).all()
     axon = picture[nerve.labels == 2].mean(0)
     assert axon[2] > axon[0]
+
+
+def disagreement_of(pairs, shape):
+    """Return the plot of labels that are `pairs` at some pixels and background elsewhere."""
+    first, second = np.zeros((2, *shape), np.uint8)
+    for place, (one, other) in pairs.items():
+        first[place], second[place] = one, other
+    return plot.disagreement(Micrograph(np.zeros(shape), 0.5), first, second)
+
+
+def test_disagreement_says_who_sees_what():
+    """Each kind has its colour, agreement is faint, and nothing is drawn over what is unknown."""
+    pairs = [(2, 0), (0, 1), (1, 2), (3, 2), (1, 1), (0, 0), (2, UNLABELLED), (UNLABELLED, 0)]
+    row = disagreement_of({(0, i): pair for i, pair in enumerate(pairs)}, (1, len(pairs))).RGB.I
+    drawn = np.dstack([row.dimension_values(i, flat=False) for i in range(2, 6)])[0]
+    mine, theirs, other = (list(bytes.fromhex(c[1:])) for c in plot.DISAGREEMENTS.values())
+    assert drawn[:4, :3].tolist() == [mine, theirs, other, other]
+    assert len(set(drawn[:4, 3])) == 1
+    assert 0 < drawn[4, 3] < drawn[0, 3] / 2
+    assert (drawn[5:, 3] == 0).all()
+
+
+def test_disagreement_lies_over_its_pixel():
+    """A difference in row 1, column 2 is drawn at y = 1, x = 2 pixels, over the micrograph."""
+    figure = disagreement_of({(1, 2): (2, 0)}, (4, 6))
+    frame = figure.RGB.I.dframe()
+    drawn = frame[frame["A"] > 0]
+    assert drawn[["x", "y"]].to_numpy().tolist() == [[1.0, 0.5]]
+    assert figure.RGB.I.bounds.lbrt() == figure.Image.I.bounds.lbrt()
+
+
+def test_disagreement_has_a_legend():
+    """All kinds are named, also those that do not occur; the plot shows no more than the image."""
+    state = hv.renderer("bokeh").get_plot(disagreement_of({}, (4, 6))).state
+    shown = {item.label.value for item in state.select({"type": LegendItem})}
+    assert shown == set(plot.DISAGREEMENTS)
+    assert (state.x_range.start, state.x_range.end) == (-0.25, 2.75)
+    assert (state.y_range.start, state.y_range.end) == (1.75, -0.25)
+
+
+def test_disagreement_refuses_other_shapes():
+    """Labels of another image are an error, not a stretched map."""
+    micrograph, labels = Micrograph(np.zeros((4, 6)), 0.5), np.zeros((4, 6), np.uint8)
+    for first, second in ((labels[:2], labels), (labels, labels.T)):
+        with pytest.raises(ValueError, match="same image"):
+            plot.disagreement(micrograph, first, second)
 
 
 def test_outlines_enclose_their_objects():

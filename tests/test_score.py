@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
+from sklearn.metrics import cohen_kappa_score
 
 from axonlab.micrograph import CLASSES, UNLABELLED
-from axonlab.score import class_scores
+from axonlab.score import class_scores, rater_agreement
 
 Labels = NDArray[np.uint8]
 COLUMNS = ["dice", "precision", "recall", "truth_pixels"]
@@ -119,3 +120,64 @@ def test_shapes_must_agree() -> None:
     for shape in ((3, 2), (1, 3), (6,)):
         with pytest.raises(ValueError, match=r"\(2, 3\).*same size"):
             class_scores(np.zeros((2, 3), np.uint8), np.zeros(shape, np.uint8))
+
+
+# --- raters
+
+
+def slow_agreement(first: Labels, second: Labels) -> dict[str, tuple[float, float, int, int]]:
+    """Compare the pixels that both have labelled, kappa by scikit-learn."""
+    both = (first != UNLABELLED) & (second != UNLABELLED)
+    a, b = first[both], second[both]
+    rows = {}
+    for name, i in CLASSES.items():
+        one, other = a == i, b == i
+        if one.any() or other.any():
+            dice = 2 * (one & other).sum() / (one.sum() + other.sum())
+            rows[name] = (dice, slow_kappa(one, other), one.sum(), other.sum())
+    if rows:
+        rows["all"] = ((a == b).mean(), slow_kappa(a, b), a.size, a.size)
+    return rows
+
+
+def slow_kappa(first: NDArray[np.generic], second: NDArray[np.generic]) -> float:
+    """Return kappa by scikit-learn, which warns where there is only one class."""
+    if len(np.union1d(first, second)) == 1:
+        return np.nan
+    return float(cohen_kappa_score(first, second))
+
+
+@settings(deadline=None, max_examples=80)
+@given(pairs())
+def test_agreement_against_scikit_learn(pair: tuple[Labels, Labels]) -> None:
+    """All columns agree with counts of pixels and with the kappa of scikit-learn."""
+    table = rater_agreement(*pair)
+    wanted = slow_agreement(*pair)
+    assert list(table.columns) == ["dice", "kappa", "first_pixels", "second_pixels"]
+    assert table.index.name == "class"
+    assert list(table.index) == list(wanted)
+    for name, row in wanted.items():
+        np.testing.assert_allclose(table.loc[name].astype(float), row, atol=1e-12)
+
+
+@settings(deadline=None, max_examples=40)
+@given(pairs())
+def test_agreement_knows_no_truth(pair: tuple[Labels, Labels]) -> None:
+    """Exchanging the raters exchanges their pixels and nothing else."""
+    one, other = rater_agreement(*pair), rater_agreement(*pair[::-1])
+    swapped = {"first_pixels": "second_pixels", "second_pixels": "first_pixels"}
+    pd.testing.assert_frame_equal(one, other.rename(columns=swapped)[list(one.columns)])
+
+
+def test_kappa_of_chance_is_zero() -> None:
+    """Raters who know nothing of each other agree as chance does, however often they agree."""
+    first, second = np.random.default_rng(0).choice([0, 1], (2, 1000, 1000), p=[0.9, 0.1])
+    table = rater_agreement(first.astype(np.uint8), second.astype(np.uint8))
+    assert table.loc["all", "dice"] > 0.8
+    assert table["kappa"].abs().max() < 0.01
+
+
+def test_agreement_needs_one_shape() -> None:
+    """Label images of other shapes are refused."""
+    with pytest.raises(ValueError, match=r"\(2, 3\).*\(1, 3\).*same size"):
+        rater_agreement(np.zeros((2, 3), np.uint8), np.zeros((1, 3), np.uint8))
