@@ -26,6 +26,9 @@ PATCH = 256
 MARGIN = 1.5
 """Side of the square cut from an image over that of the patch warped out of it."""
 
+MAX_DRAWS = 50
+"""Squares looked at to find one that holds a label."""
+
 
 @dataclass(frozen=True)
 class Pair:
@@ -184,7 +187,8 @@ def _read_pair(pair: Pair, pixel_size: float) -> tuple[np.ndarray, np.ndarray]:
 class RandomPatch(RandTransform):
     """Cut the same square from image and mask: anywhere for training, the centre otherwise.
 
-    Images smaller than the square are mirrored; the mask is unlabelled there.
+    Images smaller than the square are mirrored; the mask is unlabelled there. For training,
+    squares without a label are passed over: of a few scribbles they would teach nothing.
     """
 
     order = 1
@@ -198,8 +202,13 @@ class RandomPatch(RandTransform):
         self.do = True
         self.size = self.sizes[split_idx or 0]
         spare = [max(0, n - self.size) for n in b[0].shape[-2:]]
-        draw = [int(torch.randint(n + 1, ())) for n in spare]
-        self.corner = [n // 2 for n in spare] if split_idx else draw
+        labels = np.asarray(b[1])
+        for _ in range(MAX_DRAWS):
+            draw = [int(torch.randint(n + 1, ())) for n in spare]
+            self.corner = [n // 2 for n in spare] if split_idx else draw
+            y, x = self.corner
+            if split_idx or (labels[y : y + self.size, x : x + self.size] != UNLABELLED).any():
+                break
 
     def encodes(self, x: TensorImageBW) -> TensorImageBW:
         return TensorImageBW(self._cut(x, "symmetric"))

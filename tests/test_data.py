@@ -226,6 +226,17 @@ def test_random_patches_reach_every_corner() -> None:
     assert found == {0, 1, 3, 4}
 
 
+def test_random_patches_hold_a_label() -> None:
+    """Of an image with few scribbles, training sees the squares with some of them."""
+    image = TensorImageBW(torch.zeros(1, 60, 60))
+    mask = torch.full((60, 60), UNLABELLED, dtype=torch.uint8)
+    mask[5:15, 40:50] = 1
+    patch = RandomPatch(20, 20)
+    for _ in range(100):
+        _, labels = patch((image, TensorMask(mask)), split_idx=0)
+        assert (labels == 1).any()
+
+
 def test_image_and_mask_stay_aligned(monkeypatch: pytest.MonkeyPatch) -> None:
     """An image that is its own mask still is, after all the cutting and warping."""
     monkeypatch.setattr(data, "random_intensity", lambda x: x)

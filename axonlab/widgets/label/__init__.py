@@ -187,7 +187,7 @@ class LabelWidget(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget has n
 
     def _show_suggestion(self, labels: NDArray[np.uint8] | None) -> None:
         self._suggested = labels
-        self.send({"kind": "proposal"}, [] if labels is None else [compress(labels)])
+        self.send({"kind": "suggestion"}, [] if labels is None else [compress(labels)])
 
     def _show_patch(self, patch: Patch) -> None:
         place, packed = patch.pack()

@@ -100,7 +100,7 @@ class Picture {
 
   drawPixels() {
     const { store, frame, colours, hatch } = this;
-    const { labels, proposal } = store;
+    const { labels, suggestion } = store;
     const step = 1 / (this.scale * this.ratio); // pixels of the image per pixel of the screen
     const level = Math.min(Math.max(Math.floor(Math.log2(step)), 0), store.pyramid.length - 1);
     const grey = store.pyramid[level];
@@ -118,9 +118,9 @@ class Picture {
         const label = labels[line + column];
         const g = grey.data[greyLine + Math.min(column >> level, grey.width - 1)];
         out[k] = colours[(label << 8) | g];
-        if (proposal === null || ((i + j) & 7) > 3) continue;
-        const proposed = proposal[line + column];
-        if (proposed !== label && (label === UNLABELLED || !this.keepMine)) out[k] = hatch[(proposed << 8) | g];
+        if (suggestion === null || ((i + j) & 7) > 3) continue;
+        const suggested = suggestion[line + column];
+        if (suggested !== label && (label === UNLABELLED || !this.keepMine)) out[k] = hatch[(suggested << 8) | g];
       }
     }
     this.canvas.getContext("2d").putImageData(frame, 0, 0);

@@ -13,7 +13,7 @@ class Store {
     this.ready = false;
     this.pending = []; // edits that Python has not confirmed
     this.edits = 0;
-    this.proposal = null;
+    this.suggestion = null;
     this.dirty = null; // rectangle touched by the stroke in progress
     this.listeners = new Set();
     this.inbox = this.outbox = Promise.resolve(); // packing takes time, the order stays
@@ -41,7 +41,7 @@ class Store {
     }
     if (!this.ready) return;
     if (content.kind === "patch") this.merge({ ...content, values: await inflate(buffers[0]) });
-    if (content.kind === "proposal") this.proposal = buffers.length ? await inflate(buffers[0]) : null;
+    if (content.kind === "suggestion") this.suggestion = buffers.length ? await inflate(buffers[0]) : null;
     if (content.kind === "state") {
       this.state = content;
       if (content.page === this.page) this.pending = this.pending.filter((edit) => edit.id > content.edit);
@@ -54,14 +54,14 @@ class Store {
   }
 
   async start(content, buffers) {
-    const [grey, labels, proposal] = await Promise.all(buffers.map(inflate));
+    const [grey, labels, suggestion] = await Promise.all(buffers.map(inflate));
     Object.assign(this, { width: content.width, height: content.height, labels });
     this.about = content;
     this.state = content.state;
     this.status = content.status;
     this.base = labels.slice(); // the labels without the stroke in progress
     this.pyramid = halvings(grey, this.width, this.height);
-    this.proposal = proposal || null;
+    this.suggestion = suggestion || null;
     this.pending = [];
     this.dirty = null;
     this.ready = true;

@@ -114,7 +114,8 @@ class View {
   }
 
   suggestions() {
-    const { about, store } = this.store.about ? { about: this.store.about, store: this.store } : {};
+    const { store } = this;
+    const { about } = store;
     const source = element("select", { "aria-label": "Suggest from" }, ...about.sources.map((name) => element("option", {}, name)));
     const accept = (name, ids) => button(name, `Take ${name} of the suggestion over`, () => store.send({ kind: "accept", classes: ids, keep: this.picture.keepMine }));
     const keep = checkbox("only where unlabelled", "Whatever is labelled stays", true, (on) => {
@@ -150,8 +151,10 @@ class View {
     }
     if (event.kind === "status") this.showStatus((this.store.status = event));
     if (event.kind === "refused" || event.kind === "failed") this.say(event.text);
-    if (event.kind === "busy") this.root.classList.toggle("axonlab-busy", event.text !== "");
-    if (event.kind === "busy") this.note.textContent = event.text;
+    if (event.kind === "busy") {
+      this.root.classList.toggle("axonlab-busy", event.text !== "");
+      this.note.textContent = event.text || this.store.status?.text || "";
+    }
     if (event.kind === "closed") this.disconnect();
     this.watchSilence();
     this.showState();
@@ -162,7 +165,7 @@ class View {
     const { counts, can_undo, can_redo } = this.store.state;
     this.undo.disabled = !can_undo;
     this.redo.disabled = !can_redo;
-    this.offer.hidden = this.store.proposal === null;
+    this.offer.hidden = this.store.suggestion === null;
     const pixels = this.store.width * this.store.height;
     for (const { id, name } of [...this.store.about.classes, { id: UNLABELLED, name: "unlabelled" }]) {
       const percent = (100 * counts[name]) / pixels;
@@ -246,7 +249,7 @@ class View {
       stage.setPointerCapture(event.pointerId);
       const at = picture.position(event);
       touches.set(event.pointerId, at);
-      if (touches.size > 1) hand.cancel(); // the second finger zooms
+      if (touches.size > 1) this.takeBack(); // the second finger zooms
       else if (event.button === 1 || hand.tool === "pan") dragging = true;
       else if (event.button === 0 && (event.altKey || hand.tool === "pick")) this.pick(at.x, at.y);
       else if (event.button === 0) hand.press(at.x, at.y, event.detail === 2);
@@ -316,7 +319,9 @@ class View {
     else if (!this.hand.stroke) this.store.send({ kind });
   }
 
+  // Forget the last corner of a polygon, or the stroke in progress.
   takeBack() {
+    if (this.hand.tool !== "polygon") this.hand.cancel();
     this.hand.points.pop();
     this.picture.draw();
   }
