@@ -97,17 +97,22 @@ class SavedLabelling(Labelling):
     ) -> None:
         self.folder = folder
         self.path = folder / "labels.png"
+        self._journal_path = folder / "journal.jsonl"
         self.status_listeners: list[Callable[[Status], None]] = []
         """Called with every new `Status`, after a pause from a thread of its own."""
         self._timer: threading.Timer | None = None
-        self._saving = threading.Lock()
+        self._saving = threading.RLock()  # who is told of a save may save
+        self._is_open = True
         self._lock_file = _lock(folder)
         try:
             if self.path.exists():
                 _check_image(self.path, micrograph)
                 labels = read_labels(self.path)
             super().__init__(micrograph, labels)
-            self._restore()
+            problem = self._restore()
+            self._write_all()
+            if problem:
+                warnings.warn(problem, stacklevel=3)
             self._begin()
         except BaseException:
             self._lock_file.release()
@@ -129,7 +134,8 @@ class SavedLabelling(Labelling):
             ``conflict`` if somebody else has changed the file and `overwrite` is false.
         """
         with self._saving:
-            self._tell(self._save(overwrite))
+            if self._is_open:
+                self._tell(self._save(overwrite))
             return self.status
 
     def take_theirs(self) -> Status:
@@ -147,44 +153,73 @@ class SavedLabelling(Labelling):
         return self.save()
 
     def close(self) -> None:
-        """Save, and let another kernel open the folder."""
-        self.listeners.remove(self._keep)
-        self._stop_timer()
-        self.save()
-        self._journal.close()
-        self._lock_file.release()
-        _OPEN.pop(self.folder, None)
+        """Save, and let another kernel open the folder; edits made later are not kept.
 
-    def _restore(self) -> None:
-        """Make the edits that the journal holds beyond the mask; they can be undone."""
-        path = self.folder / "journal.jsonl"
+        Raises
+        ------
+        OSError
+            If the labels could not be written: the labelling then stays open.
+        """
+        with self._saving, self.lock:
+            if not self._is_open:
+                return
+            if self.save().kind == "failed":
+                raise OSError(self.status.text)
+            self._is_open = False
+            self._stop_timer()
+            self._journal.close()
+            self._lock_file.release()
+            _OPEN.pop(self.folder, None)
+
+    def _restore(self) -> str:
+        """Make the edits that the journal holds beyond the mask; they can be undone.
+
+        Returns what was wrong with the journal.
+        """
+        path = self._journal_path
         problem = replay(path, self) if path.exists() else ""
         if problem:
-            aside = path.replace(_dated(path, "damaged"))
-            warnings.warn(f"{problem} The journal is kept as {aside}.", stacklevel=4)
+            aside = write_bytes(_dated(path, "damaged"), path.read_bytes())
+            problem += f" The journal is kept as {aside}."
+        return problem
+
+    def _write_all(self) -> None:
+        """Write the labels as they are; cut off at any moment, journal and mask still fit."""
+        write_json(self.folder / "image.json", _identity(self.micrograph), overwrite=True)
+        before = self._journal_path.read_bytes() if self._journal_path.exists() else b""
+        whole = before[: before.rfind(b"\n") + 1]
+        write_bytes(self._journal_path, whole + _mark(self.labels), overwrite=True)
+        write_labels(self.path, self.labels, overwrite=True)
 
     def _begin(self) -> None:
-        """Write the labels as they are, and begin an empty journal."""
-        write_json(self.folder / "image.json", _identity(self.micrograph), overwrite=True)
-        write_labels(self.path, self.labels, overwrite=True)
+        """Begin an empty journal that follows on the mask just written."""
         self._signature = _signature(self.path)
-        self._journal = Journal(self.folder / "journal.jsonl", self.labels)
+        self._journal = Journal(self._journal_path, self.labels)
         self.status = Status("saved", f"saved {_clock()}")
 
     def _keep(self, patch: Patch) -> None:
         place, packed = patch.pack()
+        entry = place | {"values": base64.b64encode(packed).decode("ascii")}
         try:
-            self._journal.append(place | {"values": base64.b64encode(packed).decode("ascii")})
-            self._tell(Status("journal", f"stroke kept {_clock()}"))
+            self._journal.append(_line(entry))
+            if self.status.kind != "conflict":
+                self._tell(Status("journal", f"stroke kept {_clock()}"))
         except OSError as error:
             self._tell(_failed(self.folder, error))
         self._stop_timer()
-        self._timer = threading.Timer(PAUSE_S, self.save)
-        self._timer.daemon = True
-        self._timer.start()
+        if self._is_open:
+            self._timer = threading.Timer(PAUSE_S, self.save)
+            self._timer.daemon = True
+            self._timer.start()
 
     def _save(self, overwrite: bool) -> Status:
         try:
+            if self._journal.is_gone():  # somebody has deleted the folder
+                with self.lock:
+                    self._journal.close()
+                    self._write_all()
+                    self._begin()
+                return self.status
             if self.path.exists() and _signature(self.path) != self._signature:
                 if not overwrite:
                     return Status(
@@ -192,11 +227,10 @@ class SavedLabelling(Labelling):
                         f"{self.path} was changed by somebody else. Keep yours (theirs stays "
                         "beside it) or take theirs (can be undone)?",
                     )
-                self.path.replace(_dated(self.path, "theirs"))
+                write_bytes(_dated(self.path, "theirs"), self.path.read_bytes())
             with self.lock:
                 labels = self.labels.copy()
-                # the edits after this line follow on the mask about to be written
-                self._journal.append({"mask": digest(labels)})
+                self._journal.append(_mark(labels))
             write_labels(self.path, labels, overwrite=True)
             self._signature = _signature(self.path)
         except OSError as error:
@@ -225,21 +259,22 @@ class Journal:
     """
 
     def __init__(self, path: Path, labels: NDArray[np.uint8]) -> None:
-        header = {"format": "axonlab journal 1", "mask": digest(labels)}
-        write_bytes(path, _line(header), overwrite=True)
+        write_bytes(path, _mark(labels), overwrite=True)
         self._file = path.open("r+b", buffering=0)
         self._end = self._file.seek(0, os.SEEK_END)
         self._waiting = b""
 
-    def append(self, entry: dict[str, Any]) -> None:
-        """Write an entry, and those that could not be written before.
+    def append(self, line: bytes) -> None:
+        """Write a line, and those that could not be written before.
 
         Raises
         ------
         OSError
-            If the disk is full or gone; the entry waits for the next call.
+            If the disk is full, or the file closed or gone; the line waits for the next call.
         """
-        self._waiting += _line(entry)
+        self._waiting += line
+        if self.is_gone():
+            raise OSError("its journal was closed or deleted")
         # a write that failed half-way has left its beginning there
         self._file.truncate(self._end)
         self._file.seek(self._end)
@@ -248,6 +283,10 @@ class Journal:
         os.fsync(self._file.fileno())
         self._end += len(self._waiting)
         self._waiting = b""
+
+    def is_gone(self) -> bool:
+        """Tell whether nobody could find what is written: the file is closed or deleted."""
+        return self._file.closed or os.fstat(self._file.fileno()).st_nlink == 0
 
     def close(self) -> None:
         """Close the file."""
@@ -274,10 +313,10 @@ def replay(path: Path, labelling: Labelling) -> str:
     for number, line in enumerate(lines[starts[-1] :], start=starts[-1] + 1):
         try:
             entry = json.loads(line)
-            if "mask" not in entry:
+            if not (isinstance(entry, dict) and "mask" in entry):
                 packed = base64.b64decode(entry["values"], validate=True)
-                labelling.apply(Patch.unpack(entry, packed))
-        except (ValueError, KeyError, TypeError):
+                labelling.apply(Patch.unpack(entry, packed, labelling.labels.shape))
+        except (ValueError, KeyError, TypeError, RecursionError):
             damaged.append(number)
     if damaged:
         return f"{path}: the edits in lines {damaged} are damaged and lost, all others restored."
@@ -320,14 +359,15 @@ def _identity(micrograph: Micrograph) -> dict[str, Any]:
 def _check_image(path: Path, micrograph: Micrograph) -> None:
     """Raise ValueError unless a mask was made here, and of this image."""
     try:
-        there = json.loads(path.with_name("image.json").read_text())
-        pixels, name = there["pixels_sha256"], there["image"]
+        there = json.loads(path.with_name("image.json").read_text("utf-8"))
+        known, name = (there["shape"], there["pixels_sha256"]), there["image"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(
             f"{path} was not made by a labelling: it is left alone. Choose another folder, and "
             "pass this mask as labels=read_labels(...) to begin with it."
         ) from error
-    if pixels != _identity(micrograph)["pixels_sha256"]:
+    own = _identity(micrograph)
+    if known != (own["shape"], own["pixels_sha256"]):
         raise ValueError(
             f"{path.parent} holds labels of {name!r}, not of this {micrograph.name!r} (or the "
             "image was changed since). Choose another folder for this image."
@@ -342,10 +382,10 @@ def _failed(folder: Path, error: OSError) -> Status:
     )
 
 
-def _signature(path: Path) -> tuple[int, int]:
+def _signature(path: Path) -> tuple[int, int, int]:
     """Return what tells a file from one that was written later."""
     stat = path.stat()
-    return stat.st_mtime_ns, stat.st_size
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino
 
 
 def _dated(path: Path, what: str) -> Path:
@@ -358,6 +398,11 @@ def _dated(path: Path, what: str) -> Path:
 
 def _clock() -> str:
     return time.strftime("%H:%M:%S")
+
+
+def _mark(labels: NDArray[np.uint8]) -> bytes:
+    """Return the line of a journal after which the edits follow on a mask of these labels."""
+    return _line({"format": "axonlab journal 1", "mask": digest(labels)})
 
 
 def _line(entry: dict[str, Any]) -> bytes:

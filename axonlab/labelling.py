@@ -35,13 +35,20 @@ class Patch:
     Examples
     --------
     >>> patch = Patch(3, 5, np.array([[2, KEEP]], np.uint8))
-    >>> Patch.unpack(*patch.pack()).values
+    >>> Patch.unpack(*patch.pack(), shape=(4, 7)).values
     array([[  2, 254]], dtype=uint8)
     """
 
     row: int
     column: int
     values: NDArray[np.uint8] = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if self.values.ndim != 2 or self.values.dtype != np.uint8:
+            raise ValueError(
+                f"A patch of type {self.values.dtype} and shape {self.values.shape}; expected "
+                "uint8 class ids in rows and columns."
+            )
 
     @property
     def box(self) -> tuple[slice, slice]:
@@ -56,8 +63,18 @@ class Patch:
         return place, compress(self.values)
 
     @classmethod
-    def unpack(cls, place: Mapping[str, Any], packed: bytes | memoryview) -> Patch:
+    def unpack(
+        cls, place: Mapping[str, Any], packed: bytes | memoryview, shape: tuple[int, int]
+    ) -> Patch:
         """Return the patch that `pack` packed.
+
+        Parameters
+        ----------
+        place : mapping
+            `row`, `column`, `height` and `width`.
+        packed : bytes
+        shape : pair of int
+            Of the image; a patch that reaches out of it is refused before it is unpacked.
 
         Raises
         ------
@@ -68,10 +85,9 @@ class Patch:
             row, column, height, width = (
                 int(place[name]) for name in ("row", "column", "height", "width")
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise ValueError(f"A patch without a place in the image: {place}.") from error
-        if min(row, column) < 0 or min(height, width) < 1:
-            raise ValueError(f"A patch of {height}×{width} pixels at ({row}, {column}).")
+        _check_inside(row, column, height, width, shape)
         return cls(row, column, decompress(packed, (height, width)))
 
 
@@ -233,8 +249,16 @@ class Labelling:
         -------
         bool
             Whether any pixel changed.
+
+        Raises
+        ------
+        ValueError
+            If the suggestion does not fit the image, or a class is unknown.
         """
         _check_fits(suggestion, self.micrograph)
+        unknown = sorted(set(classes) - set(CLASSES))
+        if unknown:
+            raise ValueError(f"Unknown classes {unknown}, known are {list(CLASSES)}.")
         with self.lock:
             taken = np.isin(suggestion, [CLASSES[name] for name in classes])
             if only_unlabelled:
@@ -248,7 +272,7 @@ class Labelling:
                 return False
             edit = self._done.pop()
             self._undone.append(edit)
-            self._write(Patch.unpack(*edit[0]))
+            self._write(Patch.unpack(*edit[0], self._labels.shape))
             return True
 
     def redo(self) -> bool:
@@ -258,7 +282,7 @@ class Labelling:
                 return False
             edit = self._undone.pop()
             self._done.append(edit)
-            self._write(Patch.unpack(*edit[1]))
+            self._write(Patch.unpack(*edit[1], self._labels.shape))
             return True
 
     def _write(self, patch: Patch) -> None:
@@ -270,14 +294,8 @@ class Labelling:
             listener(patch)
 
     def _check(self, patch: Patch) -> None:
-        height, width = self._labels.shape
-        rows, columns = patch.box
-        outside = min(rows.start, columns.start) < 0 or rows.stop > height or columns.stop > width
-        if outside or not patch.values.size:
-            raise ValueError(
-                f"A patch of rows {rows.start} to {rows.stop} and columns {columns.start} to "
-                f"{columns.stop} in an image of shape {(height, width)}: it must lie inside."
-            )
+        height, width = patch.values.shape
+        _check_inside(patch.row, patch.column, height, width, self._labels.shape)
         known = np.isin(patch.values, [*CLASSES.values(), UNLABELLED, KEEP])
         if not known.all():
             raise ValueError(
@@ -287,6 +305,15 @@ class Labelling:
 
 
 _Packed = tuple[dict[str, int], bytes]
+
+
+def _check_inside(row: int, column: int, height: int, width: int, shape: tuple[int, int]) -> None:
+    fits = row + height <= shape[0] and column + width <= shape[1]
+    if min(row, column) < 0 or min(height, width) < 1 or not fits:
+        raise ValueError(
+            f"A patch of {height}×{width} pixels at row {row}, column {column} in an image of "
+            f"shape {shape}: it must lie inside."
+        )
 
 
 def _count(values: NDArray[np.uint8]) -> NDArray[np.int64]:

@@ -131,7 +131,7 @@ class LabelWidget(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget has n
             self.send(about, [compress(plane) for plane in planes])
 
     def _edit(self, message: dict[str, Any], packed: memoryview) -> None:
-        self.labelling.apply(Patch.unpack(message, packed))
+        self.labelling.apply(Patch.unpack(message, packed, self.labelling.labels.shape))
         self.send(self._state() | {"page": message["page"], "edit": message["edit"]})
 
     def _accept(self, message: dict[str, Any]) -> None:
