@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pandas as pd
 import papermill
 import pytest
@@ -107,6 +108,32 @@ def test_tour_of_an_own_image(tmp_path):
     al.io.write_image(tmp_path / "mine.png", pixels)
     run("00_tour", tmp_path, image="mine.png", pixel_size=0.1, run="mine")
     assert json.loads((tmp_path / "runs/mine/provenance.json").read_text())["image"] == "mine"
+
+
+def test_labelling_leaves_what_training_reads(tmp_path):
+    """Labels are kept, shown as a picture where no JavaScript runs, and paired with their image."""
+    notebook = run("01_label", tmp_path, animal="sub-a")
+    (path,) = tmp_path.glob("runs/*/01_labels/labels.png")
+    labels = al.io.read_labels(path)
+    assert labels.shape == (600, 800) and {1, 2} <= set(labels.ravel().tolist())
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    assert any("image/png" in output.get("data", {}) for output in outputs)
+    (pair,) = al.data.find_pairs(tmp_path / "runs" / "labelled")
+    assert pair.animal == "sub-a"
+    assert (al.io.read_labels(*pair.masks) == labels).all()
+    assert (al.exchange.read(path.with_name("labels.geojson"), labels.shape) == labels).all()
+
+
+def test_labelling_goes_on_where_it_was(tmp_path):
+    """A second run finds the labels of the first, whatever it would have begun with."""
+    begun = np.full((600, 800), al.io.UNLABELLED, np.uint8)
+    begun[100:200, 100:300] = 2
+    mask = al.io.write_labels(tmp_path / "begun.png", begun)
+    before = mask.read_bytes()
+    run("01_label", tmp_path, mask="begun.png", run="mine")
+    run("01_label", tmp_path, begin="nothing", run="mine")
+    assert (al.io.read_labels(tmp_path / "runs/mine/01_labels/labels.png") == begun).all()
+    assert mask.read_bytes() == before
 
 
 def test_training_leaves_a_model_that_segments(tmp_path):
