@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from axonlab.micrograph import CLASSES, UNLABELLED, Micrograph, check_labels
+from axonlab.micrograph import CLASSES, UNLABELLED, Micrograph, check_fits
 
 KEEP = 254
 """In the values of a patch: this pixel stays as it is."""
@@ -149,7 +149,7 @@ class Labelling:
         shape = micrograph.pixels.shape
         if labels is None:
             labels = np.full(shape, UNLABELLED, np.uint8)
-        _check_fits(labels, micrograph)
+        check_fits(labels, micrograph)
         self.micrograph = micrograph
         self.listeners: list[Callable[[Patch], None]] = []
         """Called with every change, after it was made."""
@@ -157,8 +157,8 @@ class Labelling:
         """Held while labels change; whoever reads them from another thread takes it, too."""
         self._labels = labels.copy()
         self._counts = _count(self._labels)
-        self._done: deque[tuple[_Packed, _Packed]] = deque(maxlen=HISTORY)
-        self._undone: list[tuple[_Packed, _Packed]] = []
+        self._done: _Edits = deque(maxlen=HISTORY)
+        self._undone: _Edits = deque()
 
     @property
     def labels(self) -> NDArray[np.uint8]:
@@ -221,7 +221,7 @@ class Labelling:
         ValueError
             If the labels have another shape than the image, or hold unknown ids.
         """
-        _check_fits(labels, self.micrograph)
+        check_fits(labels, self.micrograph)
         with self.lock:
             changed = labels != self._labels
             rows, columns = (np.flatnonzero(changed.any(axis)) for axis in (1, 0))
@@ -255,7 +255,7 @@ class Labelling:
         ValueError
             If the suggestion does not fit the image, or a class is unknown.
         """
-        _check_fits(suggestion, self.micrograph)
+        check_fits(suggestion, self.micrograph)
         unknown = sorted(set(classes) - set(CLASSES))
         if unknown:
             raise ValueError(f"Unknown classes {unknown}, known are {list(CLASSES)}.")
@@ -267,22 +267,20 @@ class Labelling:
 
     def undo(self) -> bool:
         """Take the last edit back; return whether there was one."""
-        with self.lock:
-            if not self._done:
-                return False
-            edit = self._done.pop()
-            self._undone.append(edit)
-            self._write(Patch.unpack(*edit[0], self._labels.shape))
-            return True
+        return self._step(self._done, self._undone, 0)
 
     def redo(self) -> bool:
         """Do the edit taken back last again; return whether there was one."""
+        return self._step(self._undone, self._done, 1)
+
+    def _step(self, edits: _Edits, others: _Edits, which: int) -> bool:
+        """Write the state before (0) or after (1) the last of some edits, and hand it over."""
         with self.lock:
-            if not self._undone:
+            if not edits:
                 return False
-            edit = self._undone.pop()
-            self._done.append(edit)
-            self._write(Patch.unpack(*edit[1], self._labels.shape))
+            edit = edits.pop()
+            others.append(edit)
+            self._write(Patch.unpack(*edit[which], self._labels.shape))
             return True
 
     def _write(self, patch: Patch) -> None:
@@ -305,6 +303,7 @@ class Labelling:
 
 
 _Packed = tuple[dict[str, int], bytes]
+_Edits = deque[tuple[_Packed, _Packed]]  # before, after
 
 
 def _check_inside(row: int, column: int, height: int, width: int, shape: tuple[int, int]) -> None:
@@ -318,13 +317,3 @@ def _check_inside(row: int, column: int, height: int, width: int, shape: tuple[i
 
 def _count(values: NDArray[np.uint8]) -> NDArray[np.int64]:
     return np.bincount(values.ravel(), minlength=256)
-
-
-def _check_fits(labels: NDArray[np.uint8], micrograph: Micrograph) -> None:
-    check_labels(labels, micrograph.name)
-    if labels.shape != micrograph.pixels.shape:
-        raise ValueError(
-            f"{micrograph.name}: labels of shape {labels.shape} for an image of shape "
-            f"{micrograph.pixels.shape}. Both must have the same size: export the mask again at "
-            "full size, or take the mask of this image."
-        )

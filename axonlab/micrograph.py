@@ -97,6 +97,17 @@ def check_labels(labels: NDArray[np.uint8], name: str) -> None:
         )
 
 
+def check_fits(labels: NDArray[np.uint8], micrograph: Micrograph) -> None:
+    """Raise ValueError unless `labels` are class ids and have the shape of the image."""
+    check_labels(labels, micrograph.name)
+    if labels.shape != micrograph.pixels.shape:
+        raise ValueError(
+            f"{micrograph.name}: labels of shape {labels.shape} for an image of shape "
+            f"{micrograph.pixels.shape}. Both must have the same size: export the mask again at "
+            "full size, or take the mask of this image."
+        )
+
+
 def check_finite(pixels: NDArray[np.float32], name: str) -> None:
     """Raise ValueError when a pixel is NaN or infinite."""
     bad = pixels.size - np.count_nonzero(np.isfinite(pixels))

@@ -29,7 +29,14 @@ from axonlab.io import (
     write_masks,
     write_objects,
 )
-from axonlab.micrograph import CLASS_COLOURS, CLASSES, UNLABELLED, Micrograph, check_labels
+from axonlab.micrograph import (
+    CLASS_COLOURS,
+    CLASSES,
+    UNLABELLED,
+    Micrograph,
+    check_fits,
+    check_labels,
+)
 
 __all__ = ["FORMATS", "read", "write", "write_bids"]
 
@@ -234,12 +241,7 @@ def write_bids(
     ValueError
         If the labels do not fit the image, or a name cannot be that of a file.
     """
-    check_labels(labels, micrograph.name)
-    if labels.shape != micrograph.pixels.shape:
-        raise ValueError(
-            f"{micrograph.name}: labels of shape {labels.shape} for an image of shape "
-            f"{micrograph.pixels.shape}. Pass the labels of this image."
-        )
+    check_fits(labels, micrograph)
     animal = animal.removeprefix("sub-")
     if not re.fullmatch("[A-Za-z0-9]+", animal) or not re.fullmatch(r"[\w-]+", micrograph.name):
         raise ValueError(
