@@ -81,6 +81,7 @@ def open_labelling(
     else:
         _check_image(labelling.path, micrograph)
         labelling.micrograph = micrograph  # the pixel size may have been corrected
+        write_json(folder / "image.json", _identity(micrograph), overwrite=True)
     return labelling
 
 
@@ -101,6 +102,7 @@ class SavedLabelling(Labelling):
         self.status_listeners: list[Callable[[Status], None]] = []
         """Called with every new `Status`, after a pause from a thread of its own."""
         self._timer: threading.Timer | None = None
+        self._mine: Path | None = None  # our labels, while somebody else's are in their place
         self._saving = threading.RLock()  # who is told of a save may save
         self._is_open = True
         self._lock_file = _lock(folder)
@@ -147,10 +149,10 @@ class SavedLabelling(Labelling):
             If their file is no mask of this image.
         """
         with self._saving:
-            signature = _signature(self.path)
-            self.replace(read_labels(self.path))
-            self._signature = signature
-        return self.save()
+            signature, theirs = _signature(self.path), read_labels(self.path)
+            self.replace(theirs)
+            self._signature, self._digest = signature, digest(theirs)
+            return self.save()
 
     def close(self) -> None:
         """Save, and let another kernel open the folder; edits made later are not kept.
@@ -193,11 +195,14 @@ class SavedLabelling(Labelling):
 
     def _begin(self) -> None:
         """Begin an empty journal that follows on the mask just written."""
-        self._signature = _signature(self.path)
+        self._remember(self.labels)
         self._journal = Journal(self._journal_path, self.labels)
         self.status = Status("saved", f"saved {_clock()}")
 
     def _keep(self, patch: Patch) -> None:
+        if not self._is_open:
+            text = f"Not kept: {self.folder} was closed. Run the cell that opens it again."
+            return self._tell(Status("failed", text))
         place, packed = patch.pack()
         entry = place | {"values": base64.b64encode(packed).decode("ascii")}
         try:
@@ -207,10 +212,9 @@ class SavedLabelling(Labelling):
         except OSError as error:
             self._tell(_failed(self.folder, error))
         self._stop_timer()
-        if self._is_open:
-            self._timer = threading.Timer(PAUSE_S, self.save)
-            self._timer.daemon = True
-            self._timer.start()
+        self._timer = threading.Timer(PAUSE_S, self.save)
+        self._timer.daemon = True
+        self._timer.start()
 
     def _save(self, overwrite: bool) -> Status:
         try:
@@ -220,22 +224,49 @@ class SavedLabelling(Labelling):
                     self._write_all()
                     self._begin()
                 return self.status
-            if self.path.exists() and _signature(self.path) != self._signature:
+            with self.lock:
+                labels = self.labels.copy()
+            if self._is_theirs():
                 if not overwrite:
-                    return Status(
-                        "conflict",
-                        f"{self.path} was changed by somebody else. Keep yours (theirs stays "
-                        "beside it) or take theirs (can be undone)?",
-                    )
+                    return self._conflict(labels)
                 write_bytes(_dated(self.path, "theirs"), self.path.read_bytes())
             with self.lock:
                 labels = self.labels.copy()
                 self._journal.append(_mark(labels))
             write_labels(self.path, labels, overwrite=True)
-            self._signature = _signature(self.path)
+            self._remember(labels)
         except OSError as error:
             return _failed(self.folder, error)
         return Status("saved", f"saved {_clock()}")
+
+    def _is_theirs(self) -> bool:
+        """Tell whether the mask on disk is another than the one written last."""
+        if not self.path.exists() or _signature(self.path) == self._signature:
+            return False
+        try:
+            there = digest(read_labels(self.path))
+        except ValueError:
+            return True
+        if there == self._digest:  # touched, by a backup or a share
+            self._signature = _signature(self.path)
+        return there != self._digest
+
+    def _conflict(self, labels: NDArray[np.uint8]) -> Status:
+        """Write our labels beside theirs, until somebody decides."""
+        self._mine = self._mine or _dated(self.path, "mine")
+        write_labels(self._mine, labels, overwrite=True)
+        return Status(
+            "conflict",
+            f"{self.path} was changed by somebody else; yours are in {self._mine.name}. Keep "
+            "yours (theirs stays beside it) or take theirs (can be undone)?",
+        )
+
+    def _remember(self, labels: NDArray[np.uint8]) -> None:
+        """Note what the mask on disk is now: ours."""
+        self._signature, self._digest = _signature(self.path), digest(labels)
+        if self._mine:
+            self._mine.unlink(missing_ok=True)
+            self._mine = None
 
     def _tell(self, status: Status) -> None:
         self.status = status
@@ -260,6 +291,7 @@ class Journal:
 
     def __init__(self, path: Path, labels: NDArray[np.uint8]) -> None:
         write_bytes(path, _mark(labels), overwrite=True)
+        self._path = path
         self._file = path.open("r+b", buffering=0)
         self._end = self._file.seek(0, os.SEEK_END)
         self._waiting = b""
@@ -285,8 +317,10 @@ class Journal:
         self._waiting = b""
 
     def is_gone(self) -> bool:
-        """Tell whether nobody could find what is written: the file is closed or deleted."""
-        return self._file.closed or os.fstat(self._file.fileno()).st_nlink == 0
+        """Tell whether nobody could find what is written: the file was closed, moved or deleted."""
+        if self._file.closed or not self._path.exists():
+            return True
+        return not os.path.samestat(self._path.stat(), os.fstat(self._file.fileno()))
 
     def close(self) -> None:
         """Close the file."""

@@ -31,7 +31,7 @@ BAND_PX = 100_000
 """Classified at once by one core: bounds the memory."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # comparing arrays by == has no one answer
 class Proposal:
     """What a few labelled pixels make of a whole micrograph.
 

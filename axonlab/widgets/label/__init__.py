@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -39,7 +40,15 @@ SCRIBBLES = "my scribbles"
 _COLOURS = CLASS_COLOURS | {CLASSES["background"]: BACKGROUND_LABELLED}
 
 _HERE = Path(__file__).parent
-_SCRIPTS = ("raster.js", "store.js", "picture.js", "hand.js", "controls.js", "view.js")
+_SCRIPTS = (
+    "raster.js",
+    "store.js",
+    "picture.js",
+    "hand.js",
+    "controls.js",
+    "input.js",
+    "view.js",
+)
 
 
 class LabelWidget(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget has no types
@@ -59,7 +68,10 @@ class LabelWidget(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget has n
     -----
     Keys, while the widget has the focus: 0–3 the class, B brush, E eraser, G fill, P polygon,
     L lasso, X scissors, I pick, H pan, [ and ] the size of the brush, + − F the zoom, V shows and
-    hides the labels, Ctrl+Z and Ctrl+Shift+Z undo and redo.
+    hides the labels, Ctrl+Z and Ctrl+Shift+Z undo and redo; on the picture arrows move the tool,
+    Space presses it, Enter closes a polygon, Backspace takes a corner and Escape the stroke back.
+
+    Where no JavaScript runs stands a picture of the labels as they were when the cell ran.
     """
 
     _esm = "\n".join((_HERE / name).read_text("utf-8") for name in _SCRIPTS)
@@ -69,18 +81,20 @@ class LabelWidget(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget has n
         super().__init__()
         self.labelling = labelling
         self.sources = [SCRIBBLES, *models]
+        self._pages: set[str] = set()  # where somebody looks; without one nothing is sent
         self._suggested: NDArray[np.uint8] | None = None
         self._uncertainty: NDArray[np.float32] | None = None
-        self._job: Thread | None = None
-        self._actions: dict[str, Callable[..., None]] = {
+        self._source = ""  # of the suggestion
+        self._busy = ""
+        self._actions: dict[str, Callable[[dict[str, Any]], object]] = {
             "hello": self._start,
-            "edit": self._edit,
+            "sleep": lambda message: self._pages.discard(message["page"]),
             "undo": lambda _: self.labelling.undo(),
             "redo": lambda _: self.labelling.redo(),
             "save": lambda message: self.labelling.save(overwrite=message.get("overwrite", False)),
             "theirs": lambda _: self.labelling.take_theirs(),
-            "suggest": lambda message: self._ask(message["source"], self._offer),
-            "where": self._where,
+            "suggest": lambda message: self._ask(message["source"], self._suggest),
+            "where": lambda message: self._ask(message["source"], self._look),
             "accept": self._accept,
             "dismiss": lambda _: self._show_suggestion(None),
         }
@@ -88,6 +102,14 @@ class LabelWidget(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget has n
         if isinstance(labelling, SavedLabelling):
             labelling.status_listeners.append(self._show_status)
         self.on_msg(self._receive)
+
+    def close(self) -> None:
+        """Take the widget off the page; the labelling stays as it is."""
+        with suppress(ValueError):  # closed before
+            self.labelling.listeners.remove(self._show_patch)
+            if isinstance(self.labelling, SavedLabelling):
+                self.labelling.status_listeners.remove(self._show_status)
+        super().close()
 
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         data, metadata = super()._repr_mimebundle_(**kwargs)
@@ -103,14 +125,16 @@ class LabelWidget(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget has n
                 self._edit(message, buffers[0])
             else:
                 self._actions[message["kind"]](message)
-        except (ValueError, OSError) as error:
+        except Exception as error:  # nobody sees what is raised here
             kind = "refused" if message["kind"] == "edit" else "failed"
-            self.send({"kind": kind, "page": message["page"], "text": str(error)})
+            told = {"kind": kind, "page": message["page"], "edit": message.get("edit")}
+            self.send(told | {"text": str(error)})
 
     def _start(self, message: dict[str, Any]) -> None:
         micrograph = self.labelling.micrograph
         height, width = micrograph.pixels.shape
         with self.labelling.lock:
+            self._pages.add(message["page"])
             planes = [plot.grey(micrograph.pixels), self.labelling.labels]
             if self._suggested is not None:
                 planes.append(self._suggested)
@@ -127,75 +151,86 @@ class LabelWidget(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget has n
                 "sources": self.sources,
                 "state": self._state(),
                 "status": self._status(),
+                "busy": self._busy,
             }
             self.send(about, [compress(plane) for plane in planes])
 
     def _edit(self, message: dict[str, Any], packed: memoryview) -> None:
-        self.labelling.apply(Patch.unpack(message, packed, self.labelling.labels.shape))
-        self.send(self._state() | {"page": message["page"], "edit": message["edit"]})
+        patch = Patch.unpack(message, packed, self.labelling.labels.shape)
+        with self.labelling.lock:  # nobody else's patch may come between an edit and its receipt
+            self.labelling.apply(patch)
+            self.send(self._state() | {"page": message["page"], "edit": message["edit"]})
 
     def _accept(self, message: dict[str, Any]) -> None:
-        if self._suggested is not None:
-            names = [name for name, i in CLASSES.items() if i in message["classes"]]
-            self.labelling.accept(self._suggested, names, only_unlabelled=message["keep"])
-
-    def _where(self, message: dict[str, Any]) -> None:
-        if self._uncertainty is None:
-            self._ask(message["source"], self._offer_and_look)
-        else:
-            self._look()
+        if self._suggested is None:
+            return
+        names = [name for name, i in CLASSES.items() if i in message["classes"]]
+        only_unlabelled = message["only_unlabelled"]
+        self.labelling.accept(self._suggested, names, only_unlabelled=only_unlabelled)
+        if len(names) == len(CLASSES):
+            self._show_suggestion(None)
 
     # ---- suggestions, made in a thread: the strokes of the meantime are kept
 
-    def _ask(self, source: str, answer: Callable[[Any], None]) -> None:
-        if self._job is None or not self._job.is_alive():
-            self._job = Thread(target=self._suggest, args=(source, answer), daemon=True)
-            self._job.start()
+    def _ask(self, source: str, job: Callable[[str], None]) -> None:
+        if not self._busy:
+            self._show_busy(f"suggesting from {source} …")
+            Thread(target=self._work, args=(job, source), daemon=True).start()
 
-    def _suggest(self, source: str, answer: Callable[[Any], None]) -> None:
-        self.send({"kind": "busy", "text": f"suggesting from {source} …"})
+    def _work(self, job: Callable[[str], None], source: str) -> None:
         try:
-            if source == SCRIBBLES:
-                with self.labelling.lock:
-                    labels = self.labelling.labels.copy()
-                answer(al.propose.classify_pixels(self.labelling.micrograph, labels))
-            else:
-                answer(al.segment.segment(self.labelling.micrograph, source))
-        except Exception as error:  # nobody else would see what a thread raises
+            job(source)
+        except Exception as error:  # nobody sees what a thread raises
             self.send({"kind": "failed", "text": f"No suggestion from {source}: {error}"})
         finally:
-            self.send({"kind": "busy", "text": ""})
+            self._show_busy("")
 
-    def _offer(self, suggestion: Any) -> None:
+    def _suggest(self, source: str) -> None:
+        micrograph = self.labelling.micrograph
+        if source == SCRIBBLES:
+            suggestion: Any = al.propose.classify_pixels(micrograph, self._labels())
+        else:
+            suggestion = al.segment.segment(micrograph, source)
         self._uncertainty = al.propose.uncertainty(suggestion.probabilities)
+        self._source = source
         self._show_suggestion(suggestion.labels)
 
-    def _offer_and_look(self, suggestion: Any) -> None:
-        self._offer(suggestion)
-        self._look()
-
-    def _look(self) -> None:
-        assert self._uncertainty is not None
-        labels = self.labelling.labels
-        rows, columns = al.propose.where_next(self._uncertainty, labels, size=(CROP, CROP))
-        self._uncertainty[rows, columns] = 0  # the next time, somewhere else
+    def _look(self, source: str) -> None:
+        if self._uncertainty is None or self._source != source:
+            self._suggest(source)
+        doubt = self._uncertainty
+        assert doubt is not None
+        rows, columns = al.propose.where_next(doubt, self._labels(), size=(CROP, CROP))
+        if not doubt[rows, columns].any():
+            raise ValueError("there is no doubt left anywhere. Press Suggest for a new one.")
+        doubt[rows, columns] = 0  # the next time, somewhere else
         height, width = rows.stop - rows.start, columns.stop - columns.start
         place = {"row": rows.start, "column": columns.start, "height": height, "width": width}
-        self.send({"kind": "look"} | {name: int(n) for name, n in place.items()})
+        self.send({"kind": "look"} | place)
+
+    def _labels(self) -> NDArray[np.uint8]:
+        with self.labelling.lock:
+            return self.labelling.labels.copy()
 
     # ---- what the browser is told
 
     def _show_suggestion(self, labels: NDArray[np.uint8] | None) -> None:
-        self._suggested = labels
-        self.send({"kind": "suggestion"}, [] if labels is None else [compress(labels)])
+        with self.labelling.lock:  # a page that starts now must not miss it
+            self._suggested = labels
+            self.send({"kind": "suggestion"}, [] if labels is None else [compress(labels)])
 
     def _show_patch(self, patch: Patch) -> None:
-        place, packed = patch.pack()
-        self.send({"kind": "patch"} | place, [packed])
-        self.send(self._state())
+        if self._pages:
+            place, packed = patch.pack()
+            self.send({"kind": "patch"} | place, [packed])
+            self.send(self._state())
 
     def _show_status(self, status: Status) -> None:
         self.send({"kind": "status", "status": status.kind, "text": status.text})
+
+    def _show_busy(self, text: str) -> None:
+        self._busy = text
+        self.send({"kind": "busy", "text": text})
 
     def _state(self) -> dict[str, Any]:
         labelling = self.labelling

@@ -10,37 +10,69 @@ function element(tag, properties, ...children) {
   return node;
 }
 
+const group = (name, ...children) =>
+  element("div", { class: "axonlab-group", role: "group", "aria-label": name }, ...children);
+
+const bar = (name, ...children) =>
+  element("div", { class: "axonlab-bar", role: "group", "aria-label": name }, ...children);
+
 let groups = 0; // radio buttons of two widgets must not exclude each other
 
-function radios(name, options, chosen, onchange) {
-  const group = `axonlab-${name}-${groups++}`;
+function radios(title, options, chosen, onchange) {
+  const name = `axonlab-${title}-${groups++}`;
   const inputs = {};
-  const labels = options.map(({ id, key, hint, content }) => {
-    inputs[id] = element("input", { type: "radio", name: group, value: id, "aria-keyshortcuts": key, onchange: () => onchange(id) });
-    return element("label", { class: "axonlab-button", title: `${hint} (${key})` }, inputs[id], ...content);
+  const labels = options.map(({ id, label, key, hint, content }) => {
+    inputs[id] = element("input", {
+      type: "radio",
+      name,
+      value: id,
+      "aria-label": label, // without the share beside it, which changes with every stroke
+      "aria-keyshortcuts": key,
+      onchange: () => onchange(id),
+    });
+    const properties = { class: "axonlab-button", title: `${hint} (${key.toUpperCase()})` };
+    return element("label", properties, inputs[id], ...content);
   });
   inputs[chosen].checked = true;
-  return { inputs, node: element("div", { class: "axonlab-group", role: "radiogroup", "aria-label": name }, ...labels) };
+  const properties = { class: "axonlab-group", role: "radiogroup", "aria-label": title };
+  return { inputs, node: element("div", properties, ...labels) };
 }
 
-function slider(name, hint, { min, max, step, value }, oninput) {
-  const output = element("output", {}, String(value));
-  const input = element("input", { type: "range", min, max, step, "aria-label": name, oninput: () => show(input.valueAsNumber) });
+function slider(name, hint, { value, ...range }, oninput) {
+  const shown = element("span", { class: "axonlab-value" }, String(value));
+  const input = element("input", {
+    type: "range",
+    ...range,
+    "aria-label": name,
+    oninput: () => show(input.valueAsNumber),
+  });
   input.value = value;
   function show(number) {
     input.value = number;
-    output.textContent = input.value;
+    shown.textContent = input.value;
     oninput(input.valueAsNumber);
   }
-  return { show, node: element("label", { class: "axonlab-slider", title: hint }, `${name} `, input, output) };
+  const properties = { class: "axonlab-slider", title: hint };
+  return { show, node: element("label", properties, `${name} `, input, shown) };
 }
 
-const button = (name, hint, onclick) => element("button", { type: "button", class: "axonlab-button", title: hint, onclick }, name);
+function button(name, hint, onclick) {
+  const properties = { type: "button", class: "axonlab-button", title: hint, onclick };
+  if (name.length === 1) properties["aria-label"] = hint; // a sign says nothing
+  return element("button", properties, name);
+}
+
+// A disabled button would lose the focus, and with it the keys of the widget.
+function enable(node, isEnabled) {
+  node.setAttribute("aria-disabled", String(!isEnabled));
+}
 
 function checkbox(name, hint, checked, onchange) {
   const input = element("input", { type: "checkbox", onchange: () => onchange(input.checked) });
   input.checked = checked;
-  return { input, node: element("label", { class: "axonlab-check", title: hint }, input, ` ${name}`) };
+  const set = (isOn) => {
+    if (input.checked !== isOn) input.click();
+  };
+  const node = element("label", { class: "axonlab-check", title: hint }, input, name);
+  return { input, set, node };
 }
-
-const bar = (name, ...children) => element("div", { class: "axonlab-bar", role: "group", "aria-label": name }, ...children);

@@ -4,94 +4,134 @@ const TOOLS = [
   { id: "brush", name: "Brush", key: "b", hint: "Paint the class; [ and ] change the size" },
   { id: "eraser", name: "Eraser", key: "e", hint: "Make unlabelled" },
   { id: "fill", name: "Fill", key: "g", hint: "Give a connected area the class" },
-  { id: "polygon", name: "Polygon", key: "p", hint: "Click corners; Enter, a double click or a click on the first closes, Backspace takes one back" },
+  {
+    id: "polygon",
+    name: "Polygon",
+    key: "p",
+    hint: "Click corners; a double click, Enter or a click on the first one closes it",
+  },
   { id: "lasso", name: "Lasso", key: "l", hint: "Draw around an area" },
-  { id: "scissors", name: "Scissors", key: "x", hint: "Drag a line of background, one pixel wide, between touching fibres" },
-  { id: "pick", name: "Pick", key: "i", hint: "Take the class under the pointer; so does Alt with any tool" },
+  {
+    id: "scissors",
+    name: "Scissors",
+    key: "x",
+    hint: "Drag a line of background, one pixel wide, between touching fibres",
+  },
+  { id: "pick", name: "Pick", key: "i", hint: "Take the class under the pointer; so does Alt" },
   { id: "pan", name: "Pan", key: "h", hint: "Drag the picture; so does the middle button" },
 ];
-const DRAWS_SHAPE = ["polygon", "lasso", "scissors"];
+
+const MAX_SIZE = 99; // of the brush, in pixels
+const AXON = 2; // what is painted most
+const CLOSING_PX = 12; // from the first corner, on the screen: a finger hits that, too
+const LASSO_STEP = 0.25; // pixels of the image; a nearer point tells nothing
 
 class Hand {
   constructor(store, picture) {
     Object.assign(this, { store, picture });
     this.tool = "brush";
-    this.classId = 2;
+    this.classId = AXON;
     this.size = 9;
     this.protect = false;
     this.points = []; // of the shape in progress
     this.cursor = null; // where the tool is, in pixels of the image
-    this.stroke = null; // last position of the brush while it is down
-    this.region = null; // a crop that Python points at
+    this.stroke = null; // the pen and the last position of the brush while it is down
+    this.pointed = null; // a crop that Python points at
     picture.drawMarks = () => this.drawMarks();
   }
 
+  // Change the tool; what is in progress is ended, but one may pan between corners.
   choose(tool) {
-    this.cancel();
+    if (this.tool !== "polygon") this.release();
+    if (tool !== "pan" && tool !== "polygon") this.points = [];
     this.tool = tool;
+    this.picture.draw();
   }
 
-  // What may be painted over, by class id.
-  over() {
+  // What a tool may paint over, by class id.
+  over(tool) {
     const may = new Uint8Array(256).fill(1);
-    if (this.tool === "scissors") may[UNLABELLED] = may[BACKGROUND] = 0;
-    else if (this.protect && this.tool !== "eraser") {
+    if (tool === "scissors") may[UNLABELLED] = may[BACKGROUND] = 0;
+    else if (this.protect && tool !== "eraser") {
       may.fill(0);
       may[UNLABELLED] = may[BACKGROUND] = 1;
     }
     return may;
   }
 
-  pen() {
-    const value = { eraser: UNLABELLED, scissors: BACKGROUND }[this.tool] ?? this.classId;
-    const over = this.over();
+  pen(tool) {
+    const value = { eraser: UNLABELLED, scissors: BACKGROUND }[tool] ?? this.classId;
+    const over = this.over(tool);
     return (row, from, to) => this.store.paint(row, from, to, value, over);
   }
 
-  press(x, y, isDouble = false) {
-    this.region = null;
+  press(x, y, tool = this.tool) {
+    this.pointed = null;
     this.cursor = { x, y };
-    if (this.tool === "brush" || this.tool === "eraser") {
-      this.stroke = centre(x, y);
-      capsule(...this.stroke, ...this.stroke, this.size / 2, this.pen());
-    } else if (this.tool === "fill") this.fill(x, y);
-    else if (this.tool === "polygon") {
-      if (isDouble || this.onFirst(x, y)) return this.close();
-      this.points.push([x, y]);
-    } else if (DRAWS_SHAPE.includes(this.tool)) this.points = [[x, y], [x, y]];
+    if (tool === "brush" || tool === "eraser") {
+      this.stroke = { pen: this.pen(tool), at: centre(x, y) };
+      this.brush(this.stroke.at);
+    } else if (tool === "fill") this.fill(x, y);
+    else if (tool === "polygon") {
+      if (this.isOnFirst(x, y)) this.close();
+      else this.points.push([x, y]);
+    } else if (tool === "lasso" || tool === "scissors") this.points = [[x, y]];
     this.picture.draw();
   }
 
-  move(x, y) {
-    this.cursor = { x, y };
-    if (this.stroke) {
-      const to = centre(x, y);
-      capsule(...this.stroke, ...to, this.size / 2, this.pen());
-      this.stroke = to;
-      this.picture.draw();
-    } else if (this.points.length && this.tool === "lasso") this.points.push([x, y]);
-    else if (this.points.length && this.tool === "scissors") this.points[1] = [x, y];
-    this.drawMarks();
+  // Show where the tool is; nowhere when the pointer has left.
+  hover(x, y) {
+    this.cursor = x === undefined ? null : { x, y };
+    this.picture.draw(NOWHERE);
   }
 
+  // Go on with what is in progress.
+  move(x, y) {
+    this.cursor = { x, y };
+    if (this.stroke) this.brush(centre(x, y));
+    else if (this.tool === "scissors" && this.points.length) this.points[1] = [x, y];
+    else if (this.tool === "lasso" && this.points.length) {
+      const [lastX, lastY] = this.points.at(-1);
+      if (Math.hypot(x - lastX, y - lastY) > LASSO_STEP) this.points.push([x, y]);
+    }
+    this.picture.draw(NOWHERE);
+  }
+
+  brush([x, y]) {
+    const { pen, at } = this.stroke;
+    const radius = this.size / 2;
+    capsule(...at, x, y, radius, pen);
+    this.stroke.at = [x, y];
+    this.picture.draw({
+      left: Math.min(at[0], x) - radius - 1,
+      top: Math.min(at[1], y) - radius - 1,
+      right: Math.max(at[0], x) + radius + 1,
+      bottom: Math.max(at[1], y) + radius + 1,
+    });
+  }
+
+  // Lift: a stroke or shape is done. The corners of a polygon wait for more.
   release() {
-    if (this.tool === "polygon") return;
-    if (this.tool === "lasso" && this.points.length > 2) polygon(this.points, this.pen());
-    if (this.tool === "scissors" && this.points.length) staircase(...this.points[0], ...this.points[1], this.pen());
+    if (this.tool === "lasso" && this.points.length > 2) polygon(this.points, this.pen("lasso"));
+    if (this.tool === "scissors" && this.points.length === 2) {
+      staircase(...this.points[0], ...this.points[1], this.pen("scissors"));
+    }
+    if (this.tool === "lasso" || this.tool === "scissors") this.points = [];
     this.stroke = null;
-    this.points = [];
     this.store.commit();
     this.picture.draw();
   }
 
   // End a polygon.
   close() {
-    if (this.points.length > 2) polygon(this.points, this.pen());
+    if (this.tool !== "polygon") return;
+    if (this.points.length > 2) polygon(this.points, this.pen("polygon"));
     this.points = [];
     this.store.commit();
     this.picture.draw();
   }
 
+  // Forget what is in progress; return whether there was something.
   cancel() {
     const had = this.points.length > 0 || this.stroke !== null;
     this.points = [];
@@ -101,27 +141,33 @@ class Hand {
     return had;
   }
 
+  // Forget the last corner of a polygon, or the stroke in progress.
+  takeBack() {
+    if (this.tool === "polygon") this.points.pop();
+    else this.cancel();
+    this.picture.draw();
+  }
+
   fill(x, y) {
     const { labels, width, height } = this.store;
     const column = Math.floor(x), row = Math.floor(y);
-    if (column < 0 || row < 0 || column >= width || row >= height) return;
-    const label = labels[row * width + column];
-    if (label !== this.classId && this.over()[label]) flood(labels, width, height, column, row, this.pen());
+    const label = this.labelAt(x, y);
+    if (label === null || label === this.classId || !this.over("fill")[label]) return;
+    flood(labels, width, height, column, row, this.pen("fill"));
   }
 
-  // The class at a position, null outside the image or where nothing is labelled.
-  classAt(x, y) {
+  // The label at a position, null outside the image.
+  labelAt(x, y) {
     const { labels, width, height } = this.store;
     const column = Math.floor(x), row = Math.floor(y);
-    const inside = column >= 0 && row >= 0 && column < width && row < height;
-    const label = inside ? labels[row * width + column] : UNLABELLED;
-    return label === UNLABELLED ? null : label;
+    const isInside = column >= 0 && row >= 0 && column < width && row < height;
+    return isInside ? labels[row * width + column] : null;
   }
 
-  onFirst(x, y) {
+  isOnFirst(x, y) {
     if (this.points.length < 3) return false;
-    const [fx, fy] = this.points[0];
-    return Math.hypot(x - fx, y - fy) * this.picture.scale < 8;
+    const [firstX, firstY] = this.points[0];
+    return Math.hypot(x - firstX, y - firstY) * this.picture.scale < CLOSING_PX;
   }
 
   drawMarks() {
@@ -130,36 +176,36 @@ class Hand {
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.clearRect(0, 0, marks.width, marks.height);
     const at = (x, y) => [(x - left) * scale, (y - top) * scale];
-    // dark under light: seen on any grey
+    // light over dark: seen on any grey
     const line = (path, dash = []) => {
       context.setLineDash(dash);
-      for (const [colour, width] of [["#000", 3], ["#fff", 1.2]]) {
-        Object.assign(context, { strokeStyle: colour, lineWidth: width });
+      for (const [strokeStyle, lineWidth] of [["#000", 3], ["#fff", 1.2]]) {
+        Object.assign(context, { strokeStyle, lineWidth });
         context.stroke(path);
       }
     };
-    if (this.region) {
+    if (this.pointed) {
       const path = new Path2D();
-      const { row, column, height, width } = this.region;
+      const { row, column, height, width } = this.pointed;
       path.rect(...at(column, row), width * scale, height * scale);
       line(path, [6, 4]);
     }
-    if (this.points.length) {
-      const path = new Path2D();
-      for (const point of this.points) path.lineTo(...at(...point));
-      if (this.tool === "polygon" && this.cursor) path.lineTo(...at(this.cursor.x, this.cursor.y));
-      line(path);
-      if (this.tool === "polygon") {
-        const corners = new Path2D();
-        for (const point of this.points) {
-          const [px, py] = at(...point);
-          corners.rect(px - 3, py - 3, 6, 6);
-        }
-        line(corners);
-      }
-    }
+    if (this.points.length) this.drawShape(at, line);
     if (this.cursor && this.tool !== "pan") line(this.cursorPath(at));
     this.drawScaleBar(context, line);
+  }
+
+  drawShape(at, line) {
+    const path = new Path2D(), corners = new Path2D();
+    for (const point of this.points) {
+      const [px, py] = at(...point);
+      path.lineTo(px, py);
+      corners.rect(px - 3, py - 3, 6, 6);
+    }
+    const isOpen = this.tool === "polygon" && this.cursor;
+    if (isOpen) path.lineTo(...at(this.cursor.x, this.cursor.y));
+    line(path);
+    if (this.tool !== "lasso") line(corners);
   }
 
   cursorPath(at) {
@@ -178,19 +224,24 @@ class Hand {
   }
 
   drawScaleBar(context, line) {
+    const longest = 120; // CSS pixels
     const perMicrometre = this.picture.scale / this.store.about.pixel_size;
-    const power = 10 ** Math.floor(Math.log10(120 / perMicrometre));
-    const length = [5, 2, 1].find((n) => n * power * perMicrometre <= 120) * power;
+    const power = 10 ** Math.floor(Math.log10(longest / perMicrometre));
+    const length = [5, 2, 1].find((n) => n * power * perMicrometre <= longest) * power;
     const bottom = this.picture.stage.clientHeight - 12;
     const path = new Path2D();
     path.moveTo(12, bottom);
     path.lineTo(12 + length * perMicrometre, bottom);
     line(path);
-    Object.assign(context, { font: "12px sans-serif", strokeStyle: "#000", lineWidth: 3, fillStyle: "#fff" });
-    const text = length < 1 ? `${+(length * 1000).toPrecision(1)} nm` : `${+length.toPrecision(1)} µm`;
+    const text = length < 1 ? `${round(length * 1000)} nm` : `${round(length)} µm`;
+    Object.assign(context, { font: "12px sans-serif", strokeStyle: "#000", fillStyle: "#fff" });
+    context.lineWidth = 3;
     context.strokeText(text, 12, bottom - 6);
     context.fillText(text, 12, bottom - 6);
   }
 }
 
+// A box without a pixel: only the marks are drawn again.
+const NOWHERE = { left: Infinity, top: Infinity, right: -Infinity, bottom: -Infinity };
 const centre = (x, y) => [Math.floor(x) + 0.5, Math.floor(y) + 0.5];
+const round = (number) => Number(number.toPrecision(1));

@@ -33,9 +33,12 @@ function capsule(x0, y0, x1, y1, radius, span) {
 
 // The pixels inside a closed polygon, by the even-odd rule.
 function polygon(points, span) {
-  const ys = points.map((point) => point[1]);
-  const last = Math.floor(Math.max(...ys) - 0.5);
-  for (let row = Math.ceil(Math.min(...ys) - 0.5); row <= last; row++) {
+  let low = Infinity, high = -Infinity; // of a long lasso, too many for Math.min(...)
+  for (const [, y] of points) {
+    low = Math.min(low, y);
+    high = Math.max(high, y);
+  }
+  for (let row = Math.ceil(low - 0.5), last = Math.floor(high - 0.5); row <= last; row++) {
     const xs = crossings(points, row + 0.5).sort((a, b) => a - b);
     for (let i = 0; i + 1 < xs.length; i += 2) {
       const from = Math.ceil(xs[i] - 0.5), to = Math.ceil(xs[i + 1] - 0.5);

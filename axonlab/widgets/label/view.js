@@ -1,4 +1,4 @@
-// One view: controls around a picture, and the hands and keys that move them.
+// One view: controls around a picture, and what they say.
 
 const SILENCE_MS = 3000; // after which a kernel that does not answer is worth a word
 
@@ -7,216 +7,275 @@ class View {
     this.store = store;
     this.root = root;
     root.classList.add("axonlab-label");
-    this.message = element("div", { class: "axonlab-message", role: "alert" });
-    this.note = element("div", { class: "axonlab-note", role: "status" });
-    root.append((this.waiting = element("p", {}, "Waiting for the kernel …")), this.message);
+    this.alerts = {}; // messages on the page, one of a kind
+    this.messages = element("div", { class: "axonlab-messages", role: "alert" });
+    this.note = element("div", { class: "axonlab-note" });
+    this.speech = element("div", { class: "axonlab-speech", role: "status" });
+    this.waiting = element("p", {}, "Waiting for the kernel …");
+    root.append(this.waiting, this.messages);
     this.listener = (event) => this.on(event);
-    store.listeners.add(this.listener);
+    store.join(this.listener);
     if (store.ready) this.build();
   }
 
   remove() {
-    this.store.listeners.delete(this.listener);
+    this.store.leave(this.listener);
     this.observer?.disconnect();
     clearTimeout(this.silence);
   }
 
   build() {
     const { store, root } = this;
-    const { about } = store;
     this.waiting.remove();
     root.setAttribute("role", "group");
-    root.setAttribute("aria-label", `Labels of ${about.name}`);
+    root.setAttribute("aria-label", `Labels of ${store.about.name}`);
     this.stage = element("div", {
       class: "axonlab-stage",
       tabindex: "0",
       role: "application",
-      "aria-label": "Picture: arrow keys move the tool, Space presses it, + and − zoom, F fits",
+      "aria-label": "Picture: arrow keys move the tool, Space presses it",
     });
     this.picture = new Picture(store, this.stage);
     this.hand = new Hand(store, this.picture);
-    // in a finished mask the background only darkens what there is to see
+    this.input = new Input(this);
+    // in a finished mask the background only covers what there is to see
     if (!store.state.counts.unlabelled) this.picture.look.hidden.add(BACKGROUND);
     root.append(
       bar("Tools", this.tools(), this.history()),
-      bar("Classes", this.classes()),
+      bar("Classes", ...this.classes()),
       bar("View", ...this.sliders()),
       this.stage,
       bar("Suggestions", ...this.suggestions()),
-      element("div", { class: "axonlab-foot" }, this.note),
+      bar("State", this.note, keys()),
+      this.speech,
     );
-    this.listen();
     this.picture.mix();
     this.observer = new ResizeObserver(() => this.picture.resize());
     this.observer.observe(this.stage);
     this.picture.resize();
     this.showState();
-    this.showStatus(store.status);
+    this.showStatus();
+    this.showBusy(store.about.busy);
   }
 
   tools() {
-    const options = TOOLS.map((tool) => ({ ...tool, content: [tool.name] }));
+    const options = TOOLS.map((tool) => ({ ...tool, label: tool.name, content: [tool.name] }));
     const { inputs, node } = radios("Tool", options, this.hand.tool, (id) => this.chooseTool(id));
     this.toolInputs = inputs;
     return node;
   }
 
   history() {
-    this.undo = button("Undo", "Take the last edit back (Ctrl+Z)", () => this.store.send({ kind: "undo" }));
-    this.redo = button("Redo", "Do it again (Ctrl+Shift+Z)", () => this.store.send({ kind: "redo" }));
-    const save = button("Save", "Write the mask now; it is also written after every pause", () => this.store.send({ kind: "save" }));
-    return element("div", { class: "axonlab-group" }, this.undo, this.redo, ...(this.store.status ? [save] : []));
+    const ask = (name, hint, kind) => button(name, hint, () => this.store.send({ kind }));
+    this.undo = ask("Undo", "Take the last edit back (Ctrl+Z)", "undo");
+    this.redo = ask("Redo", "Do it again (Ctrl+Shift+Z)", "redo");
+    const save = ask("Save", "Write the mask now; it is also written after every pause", "save");
+    const buttons = this.store.status ? [this.undo, this.redo, save] : [this.undo, this.redo];
+    return group("History", ...buttons);
   }
 
   classes() {
-    this.shares = {};
-    const options = this.store.about.classes.map(({ id, name, colour }) => {
+    const { classes } = this.store.about;
+    this.shares = { [UNLABELLED]: element("span", { class: "axonlab-share" }) };
+    const options = classes.map(({ id, name, colour }) => {
       this.shares[id] = element("span", { class: "axonlab-share" });
       const swatch = element("span", { class: "axonlab-swatch", style: `background:${colour}` });
-      return { id, key: String(id), hint: `Paint ${name}`, content: [swatch, `${id} ${name} `, this.shares[id]] };
+      const content = [swatch, `${id} ${name} `, this.shares[id]];
+      return { id, label: name, key: String(id), hint: `Paint ${name}`, content };
     });
-    const { inputs, node } = radios("Class", options, this.hand.classId, (id) => (this.hand.classId = id));
+    const choose = (id) => this.chooseClass(id);
+    const { inputs, node } = radios("Class", options, this.hand.classId, choose);
     this.classInputs = inputs;
-    this.shares[UNLABELLED] = element("span", { class: "axonlab-share" });
-    const shown = this.store.about.classes.map(({ id, name }) => {
-      const { hidden } = this.picture.look;
-      return checkbox(name, `Show ${name} in colour`, !hidden.has(id), (isShown) => {
+    const rest = element("span", { class: "axonlab-check" }, "unlabelled", this.shares[UNLABELLED]);
+    const { hidden } = this.picture.look;
+    this.shown = {};
+    for (const { id, name } of classes) {
+      const hint = `Show ${name} in colour`;
+      this.shown[id] = checkbox(name, hint, !hidden.has(id), (isShown) => {
         hidden[isShown ? "delete" : "add"](id);
-        this.restyle();
-      }).node;
+        this.picture.mix();
+      });
+    }
+    const boxes = Object.values(this.shown).map((box) => box.node);
+    const hint = "Paint only over background and what is unlabelled";
+    const protect = checkbox("keep other classes", hint, false, (isOn) => {
+      this.hand.protect = isOn;
     });
-    const protect = checkbox("keep other classes", "Paint only over background and what is unlabelled", false, (on) => (this.hand.protect = on));
-    const show = element("div", { class: "axonlab-group", role: "group", "aria-label": "Show" }, "show", ...shown);
-    return element("div", { class: "axonlab-group" }, node, element("span", { class: "axonlab-check" }, "unlabelled ", this.shares[UNLABELLED]), show, protect.node);
+    return [node, rest, group("Show", "show", ...boxes), protect.node];
   }
 
   sliders() {
-    const { look } = this.picture;
+    const { picture, hand } = this;
+    const { look } = picture;
     const set = (name) => (value) => {
       look[name] = value;
-      this.restyle();
+      picture.mix();
     };
-    this.size = slider("size", "Diameter of brush and eraser in pixels ([ and ])", { min: 1, max: 99, step: 2, value: this.hand.size }, (value) => {
-      this.hand.size = value;
-      this.picture.draw();
+    const diameters = { min: 1, max: MAX_SIZE, step: 2, value: hand.size };
+    const hint = "Diameter of brush and eraser in pixels ([ and ])";
+    this.size = slider("size", hint, diameters, (value) => {
+      hand.size = value;
+      picture.draw();
     });
+    const part = { min: 0, max: 1, step: 0.05, value: look.opacity };
+    const contrasts = { min: 0.5, max: 4, step: 0.1, value: look.contrast };
+    const gammas = { min: 0.3, max: 3, step: 0.1, value: look.gamma };
+    const note = "Of the picture; the data stay as they are";
     this.all = checkbox("labels", "Show or hide all labels (V)", true, set("all"));
     return [
       this.size.node,
-      slider("opacity", "Of the labels", { min: 0, max: 1, step: 0.05, value: look.opacity }, set("opacity")).node,
-      slider("contrast", "Of the picture; the data stay as they are", { min: 0.5, max: 4, step: 0.1, value: 1 }, set("contrast")).node,
-      slider("gamma", "Above 1 brightens what is dark", { min: 0.3, max: 3, step: 0.1, value: 1 }, set("gamma")).node,
+      slider("opacity", "Of the labels", part, set("opacity")).node,
+      slider("contrast", note, contrasts, set("contrast")).node,
+      slider("gamma", "Above 1 brightens what is dark", gammas, set("gamma")).node,
       this.all.node,
-      button("−", "Zoom out (−)", () => this.picture.zoom(0.8)),
-      button("+", "Zoom in (+)", () => this.picture.zoom(1.25)),
-      button("Fit", "Show the whole picture (F)", () => this.picture.fit()),
+      button("−", "Zoom out (-)", () => picture.zoom(1 / ZOOM_STEP)),
+      button("+", "Zoom in (+)", () => picture.zoom(ZOOM_STEP)),
+      button("Fit", "Show the whole picture (F)", () => picture.fit()),
     ];
   }
 
   suggestions() {
-    const { store } = this;
-    const { about } = store;
-    const source = element("select", { "aria-label": "Suggest from" }, ...about.sources.map((name) => element("option", {}, name)));
-    const accept = (name, ids) => button(name, `Take ${name} of the suggestion over`, () => store.send({ kind: "accept", classes: ids, keep: this.picture.keepMine }));
-    const keep = checkbox("only where unlabelled", "Whatever is labelled stays", true, (on) => {
-      this.picture.keepMine = on;
-      this.picture.draw();
+    const { store, picture } = this;
+    const { sources, classes } = store.about;
+    const names = sources.map((name) => element("option", {}, name));
+    const source = element("select", { "aria-label": "Suggest from" }, ...names);
+    const ask = (name, hint, kind) =>
+      button(name, hint, () => this.busy || store.send({ kind, source: source.value }));
+    const accept = (name, ids) =>
+      button(name, `Take ${name} of the suggestion over`, () => {
+        store.send({ kind: "accept", classes: ids, only_unlabelled: picture.onlyUnlabelled });
+        this.stage.focus();
+      });
+    const keep = checkbox("only where unlabelled", "Whatever is labelled stays", true, (isOn) => {
+      picture.onlyUnlabelled = isOn;
+      picture.draw();
     });
-    this.offer = element(
-      "div",
-      { class: "axonlab-group", role: "group", "aria-label": "Accept" },
+    const dismiss = button("Dismiss", "Drop the suggestion", () => {
+      store.send({ kind: "dismiss" });
+      this.stage.focus();
+    });
+    this.offer = group(
+      "Accept",
       "hatched: accept",
-      accept("all", about.classes.map(({ id }) => id)),
-      ...about.classes.map(({ id, name }) => accept(name, [id])),
-      button("Dismiss", "Drop the suggestion", () => store.send({ kind: "dismiss" })),
+      accept("all", classes.map(({ id }) => id)),
+      ...classes.map(({ id, name }) => accept(name, [id])),
+      dismiss,
       keep.node,
     );
-    return [
-      button("Suggest", "Label the whole picture, for you to accept and correct", () => store.send({ kind: "suggest", source: source.value })),
-      source,
-      button("Where next?", "Go where the suggestion is least sure", () => store.send({ kind: "where", source: source.value })),
-      this.offer,
+    const hint = "Label the whole picture, for you to accept and correct";
+    this.askers = [
+      ask("Suggest", hint, "suggest"),
+      ask("Where next?", "Go where the suggestion is least sure", "where"),
     ];
+    return [this.askers[0], source, this.askers[1], this.offer];
   }
 
-  // -------------------------------------------------------------- events from Python and the store
+  // ---- what Python and the store tell
 
   on(event) {
-    if (event.kind === "start" && !this.picture) return this.build();
+    if (event.kind === "closed") return this.disconnect();
+    if (event.kind === "failed" || event.kind === "refused") this.say("failed", event.text);
+    if (event.kind === "start" && !this.picture) this.build();
     if (!this.picture) return;
-    if (event.kind === "look") {
-      const { row, column, height, width } = event;
-      this.hand.region = event;
-      this.picture.showRegion(column - width / 4, row - height / 4, 1.5 * width, 1.5 * height);
-    }
-    if (event.kind === "status") this.showStatus((this.store.status = event));
-    if (event.kind === "refused" || event.kind === "failed") this.say(event.text);
-    if (event.kind === "busy") {
-      this.root.classList.toggle("axonlab-busy", event.text !== "");
-      this.note.textContent = event.text || this.store.status?.text || "";
-    }
-    if (event.kind === "closed") this.disconnect();
+    if (event.kind === "look") this.lookAt(event);
+    if (event.kind === "status") this.showStatus();
+    if (event.kind === "busy") this.showBusy(event.text);
     this.watchSilence();
     this.showState();
     this.picture.draw();
   }
 
+  lookAt(crop) {
+    const { row, column, height, width } = crop;
+    this.hand.pointed = crop;
+    // with a quarter of its surroundings on every side
+    const left = column - width / 4, top = row - height / 4;
+    this.picture.showRegion({ left, top, width: 1.5 * width, height: 1.5 * height });
+  }
+
   showState() {
     const { counts, can_undo, can_redo } = this.store.state;
-    this.undo.disabled = !can_undo;
-    this.redo.disabled = !can_redo;
+    enable(this.undo, can_undo);
+    enable(this.redo, can_redo);
     this.offer.hidden = this.store.suggestion === null;
     const pixels = this.store.width * this.store.height;
-    for (const { id, name } of [...this.store.about.classes, { id: UNLABELLED, name: "unlabelled" }]) {
+    const classes = [...this.store.about.classes, { id: UNLABELLED, name: "unlabelled" }];
+    for (const { id, name } of classes) {
       const percent = (100 * counts[name]) / pixels;
-      this.shares[id].textContent = `${percent >= 10 || percent === 0 ? percent.toFixed(0) : percent.toPrecision(2)} %`;
+      this.shares[id].textContent = `${rounded(percent)} %`;
       this.shares[id].style.setProperty("--share", `${percent}%`);
     }
   }
 
-  showStatus(status) {
+  showStatus() {
+    const { status } = this.store;
     if (!status) return;
-    const troubled = status.status === "failed" || status.status === "conflict";
-    if (!troubled) {
-      this.note.textContent = status.text;
-      if (this.trouble) this.say("");
-    } else this.say(status.text);
-    this.trouble = troubled;
-    if (status.status === "conflict") {
-      this.message.append(
-        button("Keep mine", "Write the mask; theirs stays beside it", () => this.store.send({ kind: "save", overwrite: true })),
-        button("Take theirs", "Replace what is here; Undo brings it back", () => this.store.send({ kind: "theirs" })),
-      );
-    }
+    const isTrouble = status.status === "failed" || status.status === "conflict";
+    if (!isTrouble) this.note.textContent = status.text;
+    const mine = () => this.store.send({ kind: "save", overwrite: true });
+    const theirs = () => this.store.send({ kind: "theirs" });
+    const answers = [
+      button("Keep mine", "Write the mask; theirs stays beside it", mine),
+      button("Take theirs", "Replace what is here; Undo brings it back", theirs),
+    ];
+    const isConflict = status.status === "conflict";
+    this.say("status", isTrouble ? status.text : "", isConflict ? answers : []);
   }
 
-  say(text) {
-    this.message.replaceChildren(text, ...(text ? [button("×", "Close this message", () => this.message.replaceChildren())] : []));
+  showBusy(text) {
+    this.busy = text !== "";
+    for (const node of this.askers) enable(node, !this.busy);
+    this.root.classList.toggle("axonlab-busy", this.busy);
+    this.note.textContent = text || (this.store.status?.text ?? "");
+    this.speech.textContent = text;
+    if (this.busy) this.say("failed", ""); // a new try
+  }
+
+  // Show a message of a kind, or take it away.
+  say(kind, text, answers = []) {
+    const { text: shown, node } = this.alerts[kind] ?? { text: "" };
+    if (text === shown) return;
+    if (node?.contains(document.activeElement)) this.stage?.focus();
+    node?.remove();
+    delete this.alerts[kind];
+    if (!text) return;
+    const close = button("×", "Close this message", () => this.say(kind, ""));
+    const message = element("div", { class: "axonlab-message" }, text, ...answers, close);
+    this.alerts[kind] = { text, node: message };
+    this.messages.append(message);
   }
 
   // Strokes that Python has not confirmed are only here: say so before someone closes the page.
   watchSilence() {
-    clearTimeout(this.silence);
-    if (!this.store.pending.length) {
-      if (this.silent) this.say("");
-      this.silent = false;
-      return;
-    }
-    this.silence = setTimeout(() => {
-      this.silent = true;
-      this.say(`The kernel is busy or does not answer: ${this.store.pending.length} edits wait here and are not saved yet. Keep this page open.`);
-    }, SILENCE_MS);
+    const { pending } = this.store;
+    if (!pending.length) {
+      clearTimeout(this.silence);
+      this.silence = null;
+      this.say("silence", "");
+    } else if (!this.silence) {
+      this.silence = setTimeout(() => this.tellSilence(), SILENCE_MS);
+    } else if (this.alerts.silence) this.tellSilence();
+  }
+
+  tellSilence() {
+    const n = this.store.pending.length;
+    const text = `The kernel is busy or does not answer: edits wait here and are not saved (${n}).`;
+    this.say("silence", `${text} Keep this page open.`);
   }
 
   disconnect() {
     clearTimeout(this.silence);
-    const lost = this.store.pending.length;
-    this.stage.classList.add("axonlab-closed");
-    this.stage.inert = true;
-    this.say(`The kernel has stopped. ${lost ? `${lost} edits did not reach it. ` : "All edits reached it. "}Run the cell again to go on.`);
+    this.say("silence", "");
+    if (this.stage) {
+      this.stage.classList.add("axonlab-closed");
+      this.stage.inert = true;
+    }
+    const n = this.store.pending.length;
+    const fate = n ? `Edits that did not reach it: ${n}.` : "All edits reached it.";
+    this.say("closed", `The kernel has stopped. ${fate} Run the cell again to go on.`);
   }
 
-  // -------------------------------------------------------------- hands and keys
+  // ---- what hands and keys ask for
 
   chooseTool(id) {
     this.hand.choose(id);
@@ -228,147 +287,48 @@ class View {
     if (!(id in this.classInputs)) return;
     this.hand.classId = id;
     this.classInputs[id].checked = true;
+    this.shown[id].set(true); // nobody paints what cannot be seen
+    this.all.set(true);
   }
 
-  restyle() {
-    this.picture.mix();
-    this.picture.draw();
+  resizeBrush(diameter) {
+    this.size.show(Math.min(Math.max(diameter, 1), MAX_SIZE));
   }
 
   pick(x, y) {
-    const id = this.hand.classAt(x, y);
-    if (id !== null) this.chooseClass(id);
+    const label = this.hand.labelAt(x, y);
+    if (label !== null && label !== UNLABELLED) this.chooseClass(label);
   }
 
-  listen() {
-    const { stage, picture, hand } = this;
-    const touches = new Map(); // fingers on the stage, by pointer
-    let dragging = false;
-    stage.addEventListener("pointerdown", (event) => {
-      stage.focus({ preventScroll: true });
-      stage.setPointerCapture(event.pointerId);
-      const at = picture.position(event);
-      touches.set(event.pointerId, at);
-      if (touches.size > 1) this.takeBack(); // the second finger zooms
-      else if (event.button === 1 || hand.tool === "pan") dragging = true;
-      else if (event.button === 0 && (event.altKey || hand.tool === "pick")) this.pick(at.x, at.y);
-      else if (event.button === 0) hand.press(at.x, at.y, event.detail === 2);
-      event.preventDefault();
-    });
-    stage.addEventListener("pointermove", (event) => {
-      const at = picture.position(event);
-      const before = touches.get(event.pointerId);
-      if (touches.size === 2 && before) this.pinch(touches, event.pointerId, at);
-      else if (dragging && before) picture.pan(at.px - before.px, at.py - before.py);
-      else for (const each of event.getCoalescedEvents?.() ?? []) {
-        const { x, y } = picture.position(each);
-        if (touches.size) hand.move(x, y);
-      }
-      if (touches.size < 2 && !dragging) hand.move(at.x, at.y);
-      if (before) touches.set(event.pointerId, at);
-    });
-    const lift = (event) => {
-      const was = touches.delete(event.pointerId);
-      if (was && !dragging && event.type === "pointerup" && touches.size === 0) hand.release();
-      if (event.type === "pointercancel") hand.cancel();
-      dragging = false;
-    };
-    stage.addEventListener("pointerup", lift);
-    stage.addEventListener("pointercancel", lift);
-    stage.addEventListener("pointerleave", () => {
-      hand.cursor = null;
-      hand.drawMarks();
-    });
-    stage.addEventListener("contextmenu", (event) => event.preventDefault());
-    // only once the picture was clicked: else scrolling the notebook would stop here
-    stage.addEventListener("wheel", (event) => {
-      if (document.activeElement !== stage) return;
-      const { px, py } = picture.position(event);
-      picture.zoom(2 ** (-event.deltaY / (event.deltaMode ? 6 : 240)), px, py);
-      event.preventDefault();
-    }, { passive: false });
-    this.root.addEventListener("keydown", (event) => this.key(event));
-    this.root.addEventListener("keyup", (event) => {
-      if (event.target === stage && event.key === " ") hand.release();
-    });
+  announce(x, y) {
+    const label = this.hand.labelAt(x, y);
+    const found = this.store.about.classes.find(({ id }) => id === label);
+    const place = `row ${Math.floor(y)}, column ${Math.floor(x)}`;
+    this.speech.textContent = `${place}: ${found?.name ?? "unlabelled"}`;
   }
+}
 
-  pinch(touches, moved, at) {
-    const other = [...touches.entries()].find(([id]) => id !== moved)[1];
-    const before = touches.get(moved);
-    const spread = (p) => Math.max(Math.hypot(p.px - other.px, p.py - other.py), 1);
-    this.picture.pan((at.px - before.px) / 2, (at.py - before.py) / 2);
-    this.picture.zoom(spread(at) / spread(before), (at.px + other.px) / 2, (at.py + other.py) / 2);
-  }
+// All but all is not all: 99.96 % is not 100 %.
+function rounded(percent) {
+  if (percent > 99 && percent < 100) return "> 99";
+  return percent >= 10 || percent === 0 ? percent.toFixed(0) : percent.toPrecision(2);
+}
 
-  key(event) {
-    if (event.ctrlKey || event.metaKey) return this.command(event);
-    event.stopPropagation(); // JupyterLab would take plain keys for its own
-    if (event.altKey || event.target.tagName === "SELECT") return;
-    const onStage = event.target === this.stage;
-    if (this.shortcut(event.key) || (onStage && this.stageKey(event))) event.preventDefault();
-  }
-
-  command(event) {
-    const key = event.key.toLowerCase();
-    const kind = key === "y" || (key === "z" && event.shiftKey) ? "redo" : key === "z" ? "undo" : "";
-    if (!kind) return;
-    event.preventDefault();
-    event.stopPropagation();
-    if (kind === "undo" && this.hand.points.length) this.takeBack();
-    else if (!this.hand.stroke) this.store.send({ kind });
-  }
-
-  // Forget the last corner of a polygon, or the stroke in progress.
-  takeBack() {
-    if (this.hand.tool !== "polygon") this.hand.cancel();
-    this.hand.points.pop();
-    this.picture.draw();
-  }
-
-  shortcut(key) {
-    const tool = TOOLS.find((each) => each.key === key.toLowerCase());
-    const resize = (next) => this.size.show(Math.min(Math.max(next, 1), 99));
-    const { size } = this.hand;
-    if (tool) this.chooseTool(tool.id);
-    else if (/^\d$/.test(key)) this.chooseClass(Number(key));
-    else if (key === "[") resize(Math.min(size - 2, 2 * Math.round(size * 0.4) + 1));
-    else if (key === "]") resize(Math.max(size + 2, 2 * Math.floor(size * 0.6) + 1));
-    else if (key === "+" || key === "=") this.picture.zoom(1.25);
-    else if (key === "-") this.picture.zoom(0.8);
-    else if (key.toLowerCase() === "f") this.picture.fit();
-    else if (key.toLowerCase() === "v") this.all.input.click();
-    else return false;
-    return true;
-  }
-
-  stageKey(event) {
-    const { hand } = this;
-    const arrows = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
-    if (event.key in arrows) this.step(...arrows[event.key], event.shiftKey ? 10 : 1);
-    else if (event.key === "Escape") return hand.cancel();
-    else if (event.key === "Backspace") this.takeBack();
-    else if (event.key === "Enter") hand.close();
-    else if (event.key === " " && !event.repeat) this.keyPress();
-    else return event.key === " ";
-    return true;
-  }
-
-  // The keyboard's pointer begins in the middle of what is shown.
-  step(dx, dy, pixels) {
-    const { hand, picture, stage } = this;
-    const from = hand.cursor ?? { x: picture.left + stage.clientWidth / 2 / picture.scale, y: picture.top + stage.clientHeight / 2 / picture.scale };
-    if (hand.tool === "pan") return picture.pan(-dx * pixels * 8, -dy * pixels * 8);
-    const [x, y] = centre(from.x, from.y);
-    hand.move(x + dx * pixels, y + dy * pixels);
-  }
-
-  keyPress() {
-    this.step(0, 0, 0);
-    const { x, y } = this.hand.cursor ?? {};
-    if (this.hand.tool === "pick") this.pick(x, y);
-    else if (this.hand.tool !== "pan") this.hand.press(x, y);
-  }
+function keys() {
+  const rows = [
+    ["0 – 3", "class"],
+    ...TOOLS.map(({ key, name }) => [key.toUpperCase(), name.toLowerCase()]),
+    ["[ ]", "size of the brush"],
+    ["+ − F", "zoom, whole picture"],
+    ["V", "show or hide labels"],
+    ["Ctrl+Z, Ctrl+Shift+Z", "undo, redo"],
+    ["Esc", "forget the stroke in progress"],
+    ["Enter, Backspace", "close a polygon, take a corner back"],
+    ["arrows, Space", "move the tool (Shift: ten pixels), press it"],
+  ];
+  const items = rows.flatMap(([key, what]) => [element("dt", {}, key), element("dd", {}, what)]);
+  const list = element("dl", {}, ...items);
+  return element("details", { class: "axonlab-keys" }, element("summary", {}, "Keys"), list);
 }
 
 export default () => {
@@ -376,6 +336,7 @@ export default () => {
   return {
     initialize({ model }) {
       store = new Store(model);
+      // JupyterLab's widgets tell so when their kernel goes
       model.on("comm_live_update", () => store.tell({ kind: "closed" }));
     },
     render({ el }) {
