@@ -16,6 +16,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -766,6 +767,65 @@ def test_an_unsolved_conflict_loses_nothing_on_close(folder: Path) -> None:
     entry = json.loads(aside.read_bytes().splitlines()[1])
     values = Patch.unpack(entry, base64.b64decode(entry["values"]), THEIRS.shape).values
     np.testing.assert_array_equal(values, STEPS[0].values)
+
+
+def test_ours_lie_beside_theirs_until_somebody_decides(folder: Path) -> None:
+    """During a conflict our labels are in a mask of their own, also after a crash."""
+    labelling = open_labelling(NERVE, folder)
+    labelling.apply(STEPS[0])
+    put_theirs(labelling.path)
+    assert labelling.save().kind == "conflict"
+    labelling.apply(STEPS[1])
+    assert labelling.save().kind == "conflict"
+    (mine,) = folder.glob("labels.mine-*.png")
+    assert mine.name in labelling.status.text
+    np.testing.assert_array_equal(read_labels(mine), painted(BLANK, *STEPS[:2]))
+    crash(labelling)
+    with pytest.warns(UserWarning, match="kept as"):
+        labelling = open_labelling(NERVE, folder)
+    np.testing.assert_array_equal(read_labels(mine), painted(BLANK, *STEPS[:2]))
+
+
+@pytest.mark.parametrize("decide", ["ours", "theirs"])
+def test_a_decision_tidies_up(folder: Path, decide: str) -> None:
+    """Once decided, the mask beside theirs is of no use."""
+    labelling = open_labelling(NERVE, folder)
+    labelling.apply(STEPS[0])
+    put_theirs(labelling.path)
+    labelling.save()
+    status = labelling.save(overwrite=True) if decide == "ours" else labelling.take_theirs()
+    assert status.kind == "saved"
+    assert not list(folder.glob("labels.mine-*.png"))
+
+
+def test_a_mask_that_was_only_touched_is_no_conflict(folder: Path) -> None:
+    """Backups and shares change times, not labels."""
+    labelling = open_labelling(NERVE, folder)
+    labelling.apply(STEPS[0])
+    labelling.save()
+    os.utime(labelling.path, (1, 1))
+    labelling.apply(STEPS[1])
+    assert labelling.save().kind == "saved"
+
+
+def test_a_moved_folder_is_noticed(folder: Path, tmp_path: Path) -> None:
+    """The labels go to a folder made anew at the old place, not half to either."""
+    labelling = open_labelling(NERVE, folder)
+    labelling.apply(STEPS[0])
+    folder.rename(tmp_path / "moved")
+    labelling.apply(STEPS[1])
+    assert labelling.status.kind == "failed"
+    assert labelling.save().kind == "saved"
+    labelling = reopen(labelling)
+    np.testing.assert_array_equal(labelling.labels, painted(BLANK, *STEPS[:2]))
+
+
+def test_a_corrected_pixel_size_is_written(folder: Path) -> None:
+    """Who opens the folder again with the right pixel size finds it there."""
+    labelling = open_labelling(NERVE, folder)
+    assert open_labelling(replace(NERVE, pixel_size=0.2), folder) is labelling
+    assert labelling.micrograph.pixel_size == 0.2
+    assert json.loads((folder / "image.json").read_text())["pixel_size_um"] == 0.2
 
 
 def test_a_mask_of_another_shape_is_refused(folder: Path) -> None:

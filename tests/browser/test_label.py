@@ -445,7 +445,9 @@ def test_strokes_while_a_cell_runs(bench):
     # JupyterLab and ipykernel may handle messages beside a running cell: the lock stops them, too
     bench.run_python("import time\nwith labelling.lock: time.sleep(8)")
     bench.drag((30.5, 60.5), (130.5, 60.5))
-    bench.root.get_by_role("alert").get_by_text("edits wait here and are not saved (1)").wait_for(timeout=7_000)
+    bench.root.get_by_role("alert").get_by_text("edits wait here and are not saved (1)").wait_for(
+        timeout=7_000
+    )
     expected = blank()
     expected[stroke([(30.5, 60.5), (130.5, 60.5)], 9)] = AXON
     bench.wait_for(expected)
