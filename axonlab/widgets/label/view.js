@@ -46,7 +46,8 @@ class View {
       bar("View", ...this.sliders()),
       this.stage,
       bar("Suggestions", ...this.suggestions()),
-      bar("State", this.note, keys()),
+      this.note,
+      keys(),
       this.speech,
     );
     this.picture.mix();
