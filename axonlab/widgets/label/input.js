@@ -34,13 +34,15 @@ class Input {
     event.preventDefault();
     this.stage.focus({ preventScroll: true });
     const isTouch = event.pointerType === "touch";
-    if (isTouch && this.drawing !== null && !this.touches.size) return; // the palm beside a pen
+    if (isTouch && this.drawing && !this.drawing.isTouch) return; // the palm beside a pen
+    if (!isTouch && this.touches.size) {
+      this.forget(); // the palm that was there before the pen
+      this.touches.clear();
+    }
     this.stage.setPointerCapture(event.pointerId);
     if (isTouch) this.touches.set(event.pointerId, at);
-    if (this.touches.size > 1) {
-      this.hand.takeBack(); // the second finger zooms
-      this.drawing = null;
-    } else if (event.button === 1 || this.hand.tool === "pan") this.dragging = at;
+    if (this.touches.size > 1) this.forget(); // the second finger zooms
+    else if (event.button === 1 || this.hand.tool === "pan") this.dragging = at;
     else if (event.button === ERASER_END) this.draw(event, at, "eraser");
     else if (event.button === 0 && (event.altKey || this.hand.tool === "pick")) {
       this.view.pick(at.x, at.y);
@@ -48,8 +50,14 @@ class Input {
   }
 
   draw(event, at, tool) {
-    this.drawing = event.pointerId;
+    this.drawing = { id: event.pointerId, isTouch: event.pointerType === "touch" };
     this.hand.press(at.x, at.y, tool);
+  }
+
+  // Take back what the pointer that draws has begun.
+  forget() {
+    if (this.drawing) this.hand.takeBack();
+    this.drawing = this.dragging = null;
   }
 
   move(event) {
@@ -58,7 +66,7 @@ class Input {
     else if (this.dragging) {
       this.picture.pan(at.px - this.dragging.px, at.py - this.dragging.py);
       this.dragging = this.picture.position(event);
-    } else if (event.pointerId === this.drawing) {
+    } else if (event.pointerId === this.drawing?.id) {
       const events = event.getCoalescedEvents?.() ?? [];
       for (const each of events.length ? events : [event]) {
         const { x, y } = this.picture.position(each);
@@ -71,10 +79,10 @@ class Input {
   lift(event) {
     this.touches.delete(event.pointerId);
     this.dragging = null;
-    if (event.pointerId !== this.drawing) return;
+    if (event.pointerId !== this.drawing?.id) return;
+    if (event.type === "pointercancel") return this.forget();
     this.drawing = null;
-    if (event.type === "pointercancel") this.hand.cancel();
-    else this.hand.release();
+    this.hand.release();
   }
 
   away() {

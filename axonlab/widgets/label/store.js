@@ -67,6 +67,12 @@ class Store {
       if (isMine && this.listeners.size) await this.start(content, buffers);
       return;
     }
+    if (isMine && content.edit) {
+      // a receipt, or a refusal: counts also while nobody looks
+      const isOpen = (edit) => edit.id !== content.edit;
+      const isLater = (edit) => edit.id > content.edit;
+      this.pending = this.pending.filter(content.kind === "refused" ? isOpen : isLater);
+    }
     if (!this.ready && content.kind !== "failed") return;
     if (content.kind === "patch") this.lay({ ...content, values: await inflate(buffers[0]) });
     if (content.kind === "suggestion") {
@@ -74,14 +80,8 @@ class Store {
     }
     if (content.kind === "status") this.status = content;
     if (content.kind === "state") this.state = content;
-    if (content.kind === "state" && isMine) {
-      this.pending = this.pending.filter((edit) => edit.id > content.edit);
-    }
-    if (content.kind === "refused" && isMine) {
-      // what Python refused must not stay on the screen
-      this.pending = this.pending.filter((edit) => edit.id !== content.edit);
-      this.send({ kind: "hello" });
-    }
+    // what Python refused must not stay on the screen
+    if (content.kind === "refused" && isMine) this.send({ kind: "hello" });
     this.tell(content);
   }
 

@@ -19,6 +19,7 @@ class View {
   }
 
   remove() {
+    this.hand?.cancel();
     this.store.leave(this.listener);
     this.observer?.disconnect();
     clearTimeout(this.silence);
@@ -44,7 +45,8 @@ class View {
       bar("Tools", this.tools(), this.history()),
       bar("Classes", ...this.classes()),
       bar("View", ...this.sliders()),
-      this.stage,
+      // messages lie above the picture: it must not move under a hand that draws
+      element("div", { class: "axonlab-frame" }, this.stage, this.messages),
       bar("Suggestions", ...this.suggestions()),
       this.note,
       keys(),
@@ -248,6 +250,7 @@ class View {
 
   // Strokes that Python has not confirmed are only here: say so before someone closes the page.
   watchSilence() {
+    if (this.isClosed) return;
     const { pending } = this.store;
     if (!pending.length) {
       clearTimeout(this.silence);
@@ -265,6 +268,8 @@ class View {
   }
 
   disconnect() {
+    this.isClosed = true;
+    this.hand?.release(); // a stroke in progress is one that did not arrive
     clearTimeout(this.silence);
     this.say("silence", "");
     if (this.stage) {
