@@ -19,6 +19,7 @@ __all__ = [
     "micrograph",
     "models",
     "objects",
+    "pairs",
     "phantom",
     "plot",
     "propose",

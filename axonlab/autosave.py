@@ -79,7 +79,7 @@ def open_labelling(
     if labelling is None:
         labelling = _OPEN[folder] = SavedLabelling(micrograph, folder, labels)
     else:
-        _check_image(labelling.path, micrograph)
+        check_image(labelling.path, micrograph)
         labelling.micrograph = micrograph  # the pixel size may have been corrected
         write_json(folder / "image.json", _identity(micrograph), overwrite=True)
     return labelling
@@ -108,7 +108,7 @@ class SavedLabelling(Labelling):
         self._lock_file = _lock(folder)
         try:
             if self.path.exists():
-                _check_image(self.path, micrograph)
+                check_image(self.path, micrograph)
                 labels = read_labels(self.path)
             super().__init__(micrograph, labels)
             problem = self._restore()
@@ -390,7 +390,7 @@ def _identity(micrograph: Micrograph) -> dict[str, Any]:
     }
 
 
-def _check_image(path: Path, micrograph: Micrograph) -> None:
+def check_image(path: Path, micrograph: Micrograph) -> None:
     """Raise ValueError unless a mask was made here, and of this image."""
     try:
         there = json.loads(path.with_name("image.json").read_text("utf-8"))

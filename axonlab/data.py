@@ -1,10 +1,7 @@
 """fastai blocks over our own reader: pairs of micrograph and mask become patches for training."""
 
-import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,7 +15,19 @@ from torch import Tensor
 from axonlab.augment import random_grid, random_intensity, sample
 from axonlab.io import read_image, read_labels
 from axonlab.micrograph import CLASSES, UNLABELLED, at_model_scale, resize_labels
-from axonlab.pixelsize import image_stem
+from axonlab.pairs import Pair, find_pairs
+
+__all__ = [
+    "Augment",
+    "LabelBlock",
+    "MicrographBlock",
+    "Pair",
+    "RandomPatch",
+    "ReadClasses",
+    "ReadPixels",
+    "axon_block",
+    "find_pairs",
+]
 
 PATCH = 256
 """Side of a training patch in pixels."""
@@ -28,53 +37,6 @@ MARGIN = 1.5
 
 MAX_DRAWS = 50
 """Squares looked at to find one that holds a label."""
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A micrograph with the masks of it, and the animal it comes from."""
-
-    image: Path
-    masks: tuple[Path, ...]
-    animal: str
-
-
-def find_pairs(folder: str | Path) -> list[Pair]:
-    """Find micrographs with manual masks in a BIDS microscopy data set.
-
-    Parameters
-    ----------
-    folder : path
-        Holds ``sub-*/micr/*`` and, under the same names plus ``_seg-axonmyelin-manual`` (and
-        ``_seg-uaxon-manual``), ``derivatives/labels/sub-*/micr/*.png``.
-
-    Raises
-    ------
-    ValueError
-        If nothing can be paired.
-    """
-    folder = Path(folder)
-    masks = folder / "derivatives" / "labels"
-    pairs = []
-    images = [p for p in folder.glob("sub-*/**/micr/*") if p.suffix in (".png", ".tif", ".tiff")]
-    for image in sorted(images):
-        stem = masks / image.relative_to(folder).with_name(image_stem(image))
-        found = [Path(f"{stem}_seg-{kind}-manual.png") for kind in ("axonmyelin", "uaxon")]
-        if found[0].exists():
-            existing = tuple(mask for mask in found if mask.exists())
-            pairs.append(Pair(image, existing, image.relative_to(folder).parts[0]))
-    if not pairs:
-        raise ValueError(
-            f"{folder}: no pair of image and mask found. Expected sub-*/micr/NAME.png with "
-            "derivatives/labels/sub-*/micr/NAME_seg-axonmyelin-manual.png (BIDS)."
-        )
-    if len(pairs) < len(images):
-        warnings.warn(
-            f"{folder}: {len(images) - len(pairs)} of {len(images)} images have no mask and are "
-            "left out.",
-            stacklevel=2,
-        )
-    return pairs
 
 
 def axon_block(
@@ -173,7 +135,7 @@ class ReadClasses(Transform):
 def _read_pair(pair: Pair, pixel_size: float) -> tuple[np.ndarray, np.ndarray]:
     """Read a pair once and keep it: every patch of an epoch is cut from the same arrays."""
     micrograph = read_image(pair.image)
-    labels = read_labels(*pair.masks)
+    labels = read_labels(*pair.masks, values=pair.values)
     if labels.shape != micrograph.pixels.shape:
         raise ValueError(
             f"{pair.masks[0]}: a mask of shape {labels.shape} for {pair.image} of shape "

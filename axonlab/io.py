@@ -58,7 +58,9 @@ __all__ = [
 MAX_STRAY_SHARE = 1e-3
 """Share of pixels with meaningless values that a mask may hold; they become unlabelled."""
 
-_LABEL_TAG = "axonlab class ids"
+LABEL_TAG = "axonlab class ids"
+"""Comment in the files that `write_labels` writes: their values are class ids."""
+
 _MASK_SUFFIXES = {"axon": "axon", "myelin": "myelin", "uaxon": "unmyelinated axon"}
 _AXONDEEPSEG_VALUES = {0: 0, 126: 1, 127: 1, 128: 1, 255: 2}
 
@@ -192,10 +194,10 @@ def write_labels(path: str | Path, labels: NDArray[np.uint8], *, overwrite: bool
     """
     check_labels(labels, str(path))
     if Path(path).suffix.lower() in (".tif", ".tiff"):
-        return write_bytes(path, encode_tiff(labels, comment=_LABEL_TAG), overwrite=overwrite)
+        return write_bytes(path, encode_tiff(labels, comment=LABEL_TAG), overwrite=overwrite)
     if Path(path).suffix.lower() != ".png":
         raise ValueError(f"{path}: labels are written as .png or .tif. Change the suffix.")
-    content = encode_indexed_png(labels, CLASS_COLOURS, comment=_LABEL_TAG)
+    content = encode_indexed_png(labels, CLASS_COLOURS, comment=LABEL_TAG)
     return write_bytes(path, content, overwrite=overwrite)
 
 
@@ -366,7 +368,7 @@ def _read_mask(path: Path, values: Mapping[int, str] | None) -> NDArray[np.uint8
     found, counts = np.unique(array, return_counts=True)
     # beside 255, a few 1, 2 or 3 are rather strays in a 0/255 mask than ids
     as_ids = counts[np.isin(found, [1, 2, 3])].sum()
-    is_ids = comment == _LABEL_TAG or found.max() <= 3 or as_ids > MAX_STRAY_SHARE * array.size
+    is_ids = comment == LABEL_TAG or found.max() <= 3 or as_ids > MAX_STRAY_SHARE * array.size
     meaning = _mask_values(path, is_ids, values)
     known = np.isin(found, list(meaning))
     stray = int(counts[~known].sum())
@@ -386,7 +388,7 @@ def _read_mask(path: Path, values: Mapping[int, str] | None) -> NDArray[np.uint8
             "unlabelled.",
             stacklevel=3,
         )
-    is_told = values is not None or comment == _LABEL_TAG or "_seg-" in path.name
+    is_told = values is not None or comment == LABEL_TAG or "_seg-" in path.name
     if not is_told and found[-1] in (1, 255) and not found[:-1].any():
         class_name = next(name for name, i in CLASSES.items() if i == meaning[int(found[-1])])
         warnings.warn(
