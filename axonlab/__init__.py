@@ -11,6 +11,7 @@ __version__ = version("axonlab")
 __all__ = [
     "autosave",
     "data",
+    "doctor",
     "exchange",
     "io",
     "labelling",

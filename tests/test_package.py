@@ -7,7 +7,7 @@ import pytest
 
 import axonlab as al
 
-WITHOUT_TORCH = ["io", "samples", "phantom", "objects", "measure", "score"]
+WITHOUT_TORCH = ["io", "samples", "phantom", "objects", "measure", "score", "pairs", "doctor"]
 
 
 def modules_after(code):
