@@ -12,7 +12,7 @@ from scipy import ndimage
 from axonlab.micrograph import CLASSES, Micrograph, intensity_range
 
 _MIN_LABELLED = 0.95  # share of an image, to hold whole fibres rather than scribbles
-_MIN_AXONS, _MIN_AXON_PX, _MIN_ENCLOSED_PX = 5, 10, 100  # below, too little to judge by
+_MIN_AXONS, _MIN_AXON_PX, _MIN_PX = 5, 10, 100  # below, too little to judge by
 _MIN_CONTRAST = 0.05  # of the range of grey values
 
 
@@ -104,7 +104,8 @@ def _axons(labels: NDArray[np.uint8]) -> tuple[NDArray[np.int64], int]:
 def inside_out(labels: NDArray[np.uint8]) -> str:
     """Return how axon, myelin and background lie in each other where they should not, or nothing.
 
-    Myelin encloses axons; what it encloses of background, and axons of myelin, is less.
+    Myelin encloses axons, and more of them than of background; axons do not enclose myelin, and
+    border on it rather than on background.
     """
     myelin, axon = labels == CLASSES["myelin"], labels == CLASSES["axon"]
     if not (myelin.any() and axon.any()):
@@ -113,7 +114,7 @@ def inside_out(labels: NDArray[np.uint8]) -> str:
     n_axon = int((around & axon).sum())
     n_background = int((around & (labels == CLASSES["background"])).sum())
     n_myelin = int((within & myelin).sum())
-    enough = max(n_axon, _MIN_ENCLOSED_PX)
+    enough = max(n_axon, _MIN_PX)
     if n_background > enough:
         return (
             f"myelin encloses {n_background} px of background, but only {n_axon} px of axon: "
@@ -124,7 +125,22 @@ def inside_out(labels: NDArray[np.uint8]) -> str:
             f"axons enclose {n_myelin} px of myelin, and myelin only {n_axon} px of axon: they "
             "may be swapped."
         )
+    on_myelin, on_background = (_contact(labels, name) for name in ("myelin", "background"))
+    if on_background > max(on_myelin, _MIN_PX):
+        return (
+            f"axons border on background ({on_background} px) rather than on myelin "
+            f"({on_myelin} px): these may be swapped."
+        )
     return ""
+
+
+def _contact(labels: NDArray[np.uint8], name: str) -> int:
+    """Return on how many edges of pixels axons and another class meet."""
+    axon, other = labels == CLASSES["axon"], labels == CLASSES[name]
+    edges = 0
+    for a, b in ((axon, other), (axon.T, other.T)):
+        edges += int((a[1:] & b[:-1]).sum() + (a[:-1] & b[1:]).sum())
+    return edges
 
 
 def _enclosed(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:

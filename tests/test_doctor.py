@@ -12,6 +12,7 @@ import pytest
 
 from axonlab import data, doctor, io, phantom
 from axonlab.doctor import KINDS, check_dataset, class_balance, refuse
+from axonlab.examine import inside_out
 from axonlab.formats import encode_tiff
 from axonlab.micrograph import CLASSES, UNLABELLED
 from axonlab.overlap import MIN_BLOCKS, Overlaps
@@ -376,6 +377,18 @@ def test_mistaken_arguments(pairs: list[Pair], changes: dict[str, object], messa
         check(pairs, **changes)
     with pytest.raises(ValueError, match="No pairs"):
         check([])
+
+
+@pytest.mark.parametrize("table", [[0, 2, 1, 3], [2, 1, 0, 3], [1, 0, 2, 3]])
+@pytest.mark.parametrize("dataset", ["rat-sem", "mouse-tem"])
+def test_real_masks_inside_out(data_folder: Path, dataset: str, table: list[int]) -> None:
+    """Every published mask is right, and would be found out if two classes were exchanged."""
+    for pair in find_pairs(data_folder / dataset):
+        with warnings.catch_warnings(action="ignore"):
+            labels = io.read_labels(*pair.masks)
+        exchanged = np.array([*table, *[UNLABELLED] * 252], np.uint8)[labels]
+        assert not inside_out(labels)
+        assert inside_out(exchanged)
 
 
 def test_real_data(data_folder: Path) -> None:
