@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import io
+import json
+import pickle
+import random
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import fastai.callback.schedule  # noqa: F401  (gives Learner its fit_one_cycle and lr_find)
-import pandas as pd
 import torch
 from fastai.callback.channelslast import ChannelsLast
 from fastai.callback.core import Callback
 from fastai.data.core import DataLoaders
 from fastai.learner import Learner, Metric
+from fastai.torch_core import set_seed
 from fastcore.foundation import L
 from torch import Tensor, nn
 from torch.nn import functional
 
+from axonlab.io import write_bytes
 from axonlab.micrograph import UNLABELLED
-from axonlab.models import FEATURES, ModelCard, UNet, fast_dtype, save_model
+from axonlab.models import FEATURES, UNet, fast_dtype
 
 
 def axon_learner(
@@ -125,24 +130,108 @@ class Autocast(Callback):
         self.context.__exit__(None, None, None)
 
 
-class SaveEveryEpoch(Callback):
-    """Write the model to one file after every epoch: a crash costs an epoch, not the training."""
+class Checkpoint(Callback):
+    """Keep a training after every epoch, so that it can go on another day, or after a crash.
 
-    def __init__(self, path: Path, card: ModelCard) -> None:
+    A training that went on ends with the same weights as one that was never interrupted: all that
+    is random is drawn anew from the seed and the number of the epoch.
+
+    Parameters
+    ----------
+    path : path
+        Replaced as a whole after every epoch.
+    recipe : dict
+        What the training depends on, as JSON knows it; another recipe cannot go on with this
+        file.
+    seed : int
+
+    Attributes
+    ----------
+    history : list of dict
+        Losses and metrics of every epoch so far, also of those before an interruption.
+    """
+
+    order = 60  # after the recorder has summed the epoch up
+
+    def __init__(self, path: Path, recipe: dict[str, Any], seed: int = 0) -> None:
         self.path = path
-        self.card = card
+        self.recipe = json.loads(json.dumps(recipe))
+        self.seed = seed
+        self.history: list[dict[str, float | None]] = []
+
+    def restore(self, learn: Learner) -> int:
+        """Give a learner the weights and the optimiser of the file; return the epochs done.
+
+        Raises
+        ------
+        ValueError
+            If the file belongs to another recipe, or is no checkpoint.
+        """
+        try:
+            # weights_only: plain data and tensors, no code of whoever made the file
+            state = torch.load(self.path, weights_only=True, map_location=learn.dls.device)
+            recipe = json.loads(state["recipe"])
+        except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError) as error:
+            reason = str(error).partition("\n")[0]
+            raise ValueError(
+                f"{self.path} is damaged or no checkpoint of axonlab ({reason}). Delete it to "
+                "begin anew."
+            ) from error
+        different = [k for k in {**recipe, **self.recipe} if recipe.get(k) != self.recipe.get(k)]
+        if different:
+            listed = "; ".join(
+                f"{k}: {recipe.get(k)} there, {self.recipe.get(k)} here" for k in different
+            )
+            raise ValueError(
+                f"{self.path} belongs to another training ({listed}). Go on with its settings, or "
+                "choose another name."
+            )
+        learn.create_opt()
+        learn.model.load_state_dict(state["model"])
+        learn.opt.load_state_dict(state["optimiser"])
+        self.history = json.loads(state["history"])
+        return len(self.history)
 
     def before_fit(self) -> None:
         """Stand aside while the learning rate is searched: its weights are thrown away."""
         self.run = not hasattr(self.learn, "lr_finder")
 
+    def before_epoch(self) -> None:
+        """Draw what is random from the seed and the epoch."""
+        set_seed(self.seed + self.epoch, reproducible=True)
+        self.dls.train.rng = random.Random(self.seed + self.epoch)
+
+    def before_train(self) -> None:
+        """Begin the mean loss of the epoch: fastai's is smoothed over epochs, and breaks."""
+        self.losses: list[float] = []
+
+    def after_batch(self) -> None:
+        """Add a batch to it."""
+        if self.training:
+            self.losses.append(float(self.loss.detach()))
+
     def after_epoch(self) -> None:
         """Replace the file of the epoch before."""
-        save_model(self.path, self.model, self.card, overwrite=True)
-
-
-def history(learn: Learner) -> pd.DataFrame:
-    """Return losses and metrics of a finished training, one row per epoch."""
-    names = learn.recorder.metric_names[1:-1]  # without the epoch and the time
-    table = pd.DataFrame(learn.recorder.values, columns=list(names), dtype=float)
-    return table.rename_axis("epoch").reset_index()
+        if self.epoch < len(self.history):  # passed over: done before an interruption
+            return
+        names = self.recorder.metric_names[1:-1]  # without the epoch and the time
+        row = dict(zip(names, self.recorder.values[-1], strict=True))
+        row = {name: None if value is None else float(value) for name, value in row.items()}
+        row["train_loss"] = sum(self.losses) / max(len(self.losses), 1)
+        self.history.append({"epoch": self.epoch, **row})
+        content = io.BytesIO()
+        optimiser = self.opt.state_dict()
+        state = {
+            "recipe": json.dumps(self.recipe),
+            "history": json.dumps(self.history),
+            "model": self.model.state_dict(),
+            "optimiser": {
+                "state": list(optimiser["state"]),
+                # NumPy's numbers are no plain data to torch
+                "hypers": [
+                    {k: float(v) for k, v in hyper.items()} for hyper in optimiser["hypers"]
+                ],
+            },
+        }
+        torch.save(state, content)
+        write_bytes(self.path, content.getvalue(), overwrite=True)

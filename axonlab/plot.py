@@ -237,7 +237,7 @@ def fibre_figure(
 
 
 def learning_curve(history: pd.DataFrame) -> hv.Layout:
-    """Return losses and Dice of a training by epoch, from `axonlab.learn.history`."""
+    """Return losses and Dice of a training by epoch, as `axonlab.learn.Checkpoint` keeps them."""
     losses = [name for name in history if name.endswith("loss")]
     dice = [name for name in history if name.startswith("dice")]
     return (_curves(history, losses, "loss") + _curves(history, dice, "Dice")).opts(

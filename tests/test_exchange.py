@@ -185,13 +185,17 @@ def test_outer_rings_run_clockwise() -> None:
     assert hole.tolist() == [[1, 1], [1, 2], [2, 2], [2, 1]]
 
 
+# where a difference of 1e-309 pixels makes infinite slopes, right and wrong mean nothing
+LENGTHS = st.floats(-4, 15, width=32, allow_subnormal=False)
+
+
 @settings(deadline=None, max_examples=200)
 @given(
     st.lists(
         hnp.arrays(
             np.float64,
             st.tuples(st.integers(1, 7), st.just(2)),
-            elements=st.one_of(st.integers(-8, 30).map(lambda n: n / 2), st.floats(-4, 15)),
+            elements=st.one_of(st.integers(-8, 30).map(lambda n: n / 2), LENGTHS),
         ),
         min_size=1,
         max_size=3,
@@ -213,7 +217,7 @@ def test_filling_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @settings(deadline=None)
-@given(st.tuples(*[st.floats(-3, 12)] * 2), st.tuples(*[st.floats(0, 8)] * 2), SHAPES)
+@given(st.tuples(*[LENGTHS] * 2), st.tuples(*[LENGTHS.map(abs)] * 2), SHAPES)
 def test_ellipses_hold_the_centres_inside(
     centre: tuple[float, float], radii: tuple[float, float], shape: tuple[int, int]
 ) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from fastai.callback.core import Callback
@@ -17,15 +19,14 @@ from hypothesis import strategies as st
 
 from axonlab import learn
 from axonlab.data import axon_block, find_pairs
-from axonlab.learn import ClassDice, CrossEntropyDice, SaveEveryEpoch, axon_learner, history
+from axonlab.learn import Checkpoint, ClassDice, CrossEntropyDice, axon_learner
 from axonlab.micrograph import UNLABELLED
-from axonlab.models import ModelCard, load_model
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 FEATURES = (4, 8)
 CLASS_NAMES = ["background", "myelin", "axon"]
-CARD = ModelCard("tiny", CLASS_NAMES, 0.2, {"class": "UNet", "n_classes": 3, "features": FEATURES})
+RECIPE = {"classes": CLASS_NAMES, "learning_rate": 1e-2, "animals": ("sub-a", "sub-b")}
 
 
 def random_batch(seed: int, unlabelled: float = 0.3) -> tuple[torch.Tensor, torch.Tensor]:
@@ -181,11 +182,11 @@ def quiet_fit(learn: Any, *args: Any, **kwargs: Any) -> None:
         learn.fit_one_cycle(*args, **kwargs)
 
 
-def test_the_loss_falls(dls: DataLoaders) -> None:
+def test_the_loss_falls(dls: DataLoaders, tmp_path: Path) -> None:
     """A tiny network learns a tiny set in a few steps; its history has a row per epoch."""
-    learner_ = learner(dls)
-    quiet_fit(learner_, 6, 2e-2)
-    table = history(learner_)
+    keep = Checkpoint(tmp_path / "checkpoint.pt", RECIPE)
+    quiet_fit(learner(dls), 6, 2e-2, cbs=keep)
+    table = pd.DataFrame(keep.history)
     assert list(table.columns) == [
         "epoch",
         "train_loss",
@@ -198,7 +199,7 @@ def test_the_loss_falls(dls: DataLoaders) -> None:
     assert set(table.dtypes[1:]) == {np.dtype(float)}
     assert table["valid_loss"].iloc[-1] < 0.8 * table["valid_loss"].iloc[0]
     assert table["train_loss"].iloc[-1] < 0.8 * table["train_loss"].iloc[0]
-    assert table.filter(like="dice").stack().between(0, 1).all()
+    assert table.filter(like="dice").apply(lambda dice: dice.between(0, 1)).all(axis=None)
 
 
 def test_the_seed_repeats_a_training(bids: Path) -> None:
@@ -216,29 +217,78 @@ def test_the_seed_repeats_a_training(bids: Path) -> None:
     assert torch.equal(*weights)
 
 
-def test_every_epoch_leaves_a_model(dls: DataLoaders, tmp_path: Path) -> None:
-    """The file of the last epoch loads and holds the network's weights."""
-    path = tmp_path / "run" / "last.safetensors"
-    seen = []
+class Die(Callback):
+    """Interrupt a training, between two batches or two epochs."""
 
-    class Look(SaveEveryEpoch):
-        def after_epoch(self) -> None:
-            super().after_epoch()
-            seen.append(load_model(path).sha256)
+    def __init__(self, epoch: int, batch: int) -> None:
+        self.when = (epoch, batch)
 
-    learner_ = learner(dls)
-    quiet_fit(learner_, 2, cbs=[Look(path, CARD)])
-    assert len(set(seen)) == 2
-    model = load_model(path)
-    assert model.card == CARD
-    for key, value in learner_.model.state_dict().items():
-        assert torch.equal(model.network.state_dict()[key], value)
+    def before_batch(self) -> None:
+        """Interrupt when it is time."""
+        if (self.epoch, self.iter) == self.when and self.training:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("when", [(1, 0), (2, 1)], ids=["between epochs", "in an epoch"])
+def test_a_resumed_training_equals_an_uninterrupted_one(
+    dls: DataLoaders, tmp_path: Path, when: tuple[int, int]
+) -> None:
+    """The same weights and the same history, whatever was drawn at random in between."""
+    whole, part = (Checkpoint(tmp_path / f"{n}.pt", RECIPE, seed=3) for n in ("whole", "part"))
+    set_seed(0)
+    uninterrupted = learner(dls)
+    quiet_fit(uninterrupted, 4, 1e-2, cbs=whole)
+    set_seed(0)
+    with pytest.raises(KeyboardInterrupt):
+        quiet_fit(learner(dls), 4, 1e-2, cbs=[part, Die(*when)])
+
+    set_seed(99)
+    again = Checkpoint(part.path, RECIPE, seed=3)
+    resumed = learner(dls)
+    done = again.restore(resumed)
+    assert done == when[0]
+    quiet_fit(resumed, 4, 1e-2, cbs=again, start_epoch=done)
+    assert again.history == whole.history
+    pairs = zip(uninterrupted.model.parameters(), resumed.model.parameters(), strict=True)
+    assert all(torch.equal(one, other) for one, other in pairs)
+
+
+def test_another_recipe_cannot_go_on(dls: DataLoaders, tmp_path: Path) -> None:
+    """The error names what differs, and what to do."""
+    path = tmp_path / "checkpoint.pt"
+    quiet_fit(learner(dls), 1, cbs=Checkpoint(path, RECIPE))
+    other = Checkpoint(path, RECIPE | {"learning_rate": 2e-2})
+    with pytest.raises(ValueError, match=r"learning_rate: 0.01 there, 0.02 here.*another name"):
+        other.restore(learner(dls))
+
+
+@pytest.mark.parametrize("content", [b"", b"no checkpoint", pickle.dumps({"recipe": "{}"})])
+def test_damaged_checkpoints_are_refused(dls: DataLoaders, tmp_path: Path, content: bytes) -> None:
+    """Cut, foreign or incomplete files are a clear error."""
+    path = tmp_path / "checkpoint.pt"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"checkpoint\.pt is damaged or no checkpoint.*Delete it"):
+        Checkpoint(path, RECIPE).restore(learner(dls))
+
+
+def test_checkpoints_run_no_code(dls: DataLoaders, tmp_path: Path) -> None:
+    """A file that would run code when unpickled is refused before it does."""
+    path, mark = tmp_path / "checkpoint.pt", tmp_path / "ran"
+
+    class Evil:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return Path.touch, (mark,)
+
+    torch.save({"recipe": Evil()}, path)
+    with pytest.raises(ValueError, match="damaged or no checkpoint"):
+        Checkpoint(path, RECIPE).restore(learner(dls))
+    assert not mark.exists()
 
 
 def test_searching_the_learning_rate_saves_nothing(dls: DataLoaders, tmp_path: Path) -> None:
     """The wild weights of `lr_find` do not replace those of a training."""
-    path = tmp_path / "last.safetensors"
-    learner_ = learner(dls, cbs=SaveEveryEpoch(path, CARD), path=tmp_path)
+    path = tmp_path / "checkpoint.pt"
+    learner_ = learner(dls, cbs=Checkpoint(path, RECIPE), path=tmp_path)
     with learner_.no_logging():
         learner_.lr_find(num_it=8, show_plot=False)
     assert not path.exists()

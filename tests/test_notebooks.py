@@ -145,3 +145,17 @@ def test_training_leaves_a_model_that_segments(tmp_path):
     assert model.card.scores and model.card.versions["torch"]
     result = al.segment.segment(al.samples.load("phantom-sem"), model)
     assert result.labels.shape == (600, 800)
+
+
+def test_training_goes_on_where_it_was(tmp_path):
+    """A finished training has nothing left to do; other settings need another name."""
+    small = {"name": "tiny", "epochs": 2, "patches_per_image": 2, "batch": 2}
+    path = tmp_path / "runs/train/tiny/model.safetensors"
+    weights = []
+    for _ in range(2):
+        run("02_train", tmp_path, **small)
+        weights.append(al.models.load_model(path).network.state_dict())
+    assert all((weights[1][key] == value).all() for key, value in weights[0].items())
+    with pytest.raises(papermill.PapermillExecutionError, match="belongs to another training"):
+        run("02_train", tmp_path, **small | {"learning_rate": 1e-3})
+    run("02_train", tmp_path, **small | {"learning_rate": 1e-3, "overwrite": True})

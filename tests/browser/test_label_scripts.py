@@ -228,6 +228,8 @@ def test_capsule_between_pixel_centres_is_exact(bare):
     rng = np.random.default_rng(1)
     shape = 40, 50
     ends = 2 * rng.integers(-10, 60, (400, 4)) + 1  # in half pixels: all is whole numbers
+    ways = np.array([(3, 4), (-4, 3), (5, -12), (15, 8), (1, 0), (0, 1)])  # of whole length
+    ends[:200, 2:] = ends[:200, :2] + 2 * rng.integers(1, 5, (200, 1)) * rng.choice(ways, 200)
     diameters = 2 * rng.integers(0, 15, 400) + 1
     cases = np.column_stack((ends, diameters)) / 2
     draw = "cases => gallery(40, 50, cases, (each, span) => capsule(...each, span))"
@@ -1355,8 +1357,8 @@ def test_silence_is_told_while_one_goes_on_painting(browser):
         assert not alert.inner_text()
         desk.drag((20, 10 + 20 * n), (120, 10 + 20 * n))
         page.wait_for_function("n => store.pending.length > n", arg=n)
-        page.clock.run_for(800 if n < 2 else 1500)
-    alert.get_by_text("not saved (3)").wait_for(timeout=1000)
+        page.clock.run_for(600 if n < 2 else 1900)
+    alert.get_by_text("not saved (3)").wait_for(timeout=500)
     desk.drag((20, 110), (120, 110))
     alert.get_by_text("not saved (4)").wait_for(timeout=1000)
     desk.ask(

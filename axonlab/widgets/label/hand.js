@@ -141,9 +141,12 @@ class Hand {
     return had;
   }
 
-  // Forget the last corner of a polygon, or the stroke in progress.
+  // Forget the stroke in progress, or the last corner of a polygon.
   takeBack() {
-    if (this.tool === "polygon") this.points.pop();
+    if (this.stroke) {
+      this.stroke = null;
+      this.store.revert();
+    } else if (this.tool === "polygon") this.points.pop();
     else this.cancel();
     this.picture.draw();
   }

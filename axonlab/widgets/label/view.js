@@ -19,7 +19,7 @@ class View {
   }
 
   remove() {
-    this.hand?.cancel();
+    this.hand?.release();
     this.store.leave(this.listener);
     this.observer?.disconnect();
     clearTimeout(this.silence);
