@@ -543,7 +543,8 @@ def test_reload_and_kernel_restart_bring_all_back(bench, lab, lab_folder, notebo
     saved = lab_folder / "notebooks" / notebook
     wait_until(lambda: "image/png" in saved.read_text(), page)
     page.goto(f"{lab}/{notebook}")
-    page.locator(".axonlab-stage").nth(1).wait_for(timeout=FIRST_RUN_MS)
+    # JupyterLab may leave out what it does not show: attached is enough
+    bench.stage.wait_for(state="attached", timeout=FIRST_RUN_MS)
     bench.stage.scroll_into_view_if_needed()
     bench.fit()
     bench.press("i")
@@ -560,7 +561,8 @@ def test_reload_and_kernel_restart_bring_all_back(bench, lab, lab_folder, notebo
     bench.root.get_by_role("alert").get_by_text("kernel has stopped").wait_for(timeout=30_000)
     page.get_by_text("Run", exact=True).first.click()
     page.get_by_text("Run All Cells", exact=True).click()
-    page.locator(".axonlab-stage:not(.axonlab-closed)").nth(1).wait_for(timeout=FIRST_RUN_MS)
+    alive = page.locator(".axonlab-stage:not(.axonlab-closed)").first
+    alive.wait_for(state="attached", timeout=FIRST_RUN_MS)
     bench.wait_for(expected)
     bench.stage.scroll_into_view_if_needed()
     bench.fit()
