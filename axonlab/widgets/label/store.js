@@ -5,6 +5,7 @@
 const KEEP = 254; // in a patch: this pixel stays as it is
 const UNLABELLED = 255;
 const BACKGROUND = 0;
+const KNOCK_MS = 5000;
 
 class Store {
   constructor(model) {
@@ -30,7 +31,16 @@ class Store {
   // A copy is kept only while somebody looks: a cell that ran again leaves its old widget behind.
   join(listener) {
     this.listeners.add(listener);
-    if (this.listeners.size === 1) this.send({ kind: "hello" });
+    if (this.listeners.size === 1) this.knock();
+  }
+
+  // Ask for the labels, and again if nobody answers: a page that was just reloaded may be early.
+  knock(wait = KNOCK_MS) {
+    this.send({ kind: "hello" });
+    clearTimeout(this.knocking);
+    this.knocking = setTimeout(() => {
+      if (!this.ready && this.listeners.size) this.knock(2 * wait);
+    }, wait);
   }
 
   leave(listener) {
