@@ -16,6 +16,7 @@ __all__ = [
     "io",
     "labelling",
     "learn",
+    "losses",
     "measure",
     "micrograph",
     "models",

@@ -1,4 +1,4 @@
-"""fastai learners, with the losses, metrics and callbacks they need."""
+"""fastai learners, with the metrics and callbacks they need."""
 
 from __future__ import annotations
 
@@ -18,67 +18,45 @@ from fastai.data.core import DataLoaders
 from fastai.learner import Learner, Metric
 from fastai.torch_core import set_seed
 from fastcore.foundation import L
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import nn
 
 from axonlab.io import write_bytes
+from axonlab.losses import CrossEntropyDice
 from axonlab.micrograph import UNLABELLED
-from axonlab.models import FEATURES, UNet, fast_dtype
+from axonlab.models import UNet, fast_dtype
 
 
 def axon_learner(
     dls: DataLoaders,
+    network: nn.Module | None = None,
     *,
     classes: Sequence[str] = ("background", "myelin", "axon"),
-    features: Sequence[int] = FEATURES,
+    loss: nn.Module | None = None,
     **kwargs: Any,
 ) -> Learner:
-    """Return a learner that trains a U-Net to tell the classes of a nerve section apart.
+    """Return a learner that trains a network to tell the classes of a nerve section apart.
 
     Parameters
     ----------
     dls : DataLoaders
         From `axonlab.data.axon_block` with the same `classes`.
+    network : Module, optional
+        With an output for every class; it is trained itself, not a copy. By default a fresh
+        `axonlab.models.UNet`.
     classes : sequence of str
-    features : sequence of int
-        Channels per level of the U-Net.
+    loss : Module, optional
+        One of `axonlab.losses`; by default cross-entropy with Dice.
     **kwargs
         For `fastai.learner.Learner`.
     """
     return Learner(
         dls,
-        UNet(len(classes), features=features),
-        loss_func=CrossEntropyDice(),
+        network or UNet(len(classes)),
+        loss_func=loss or CrossEntropyDice(),
         metrics=[ClassDice(i, name) for i, name in enumerate(classes)],
         cbs=[ChannelsLast(), Autocast(), *L(kwargs.pop("cbs", None))],
         **kwargs,
     )
-
-
-class CrossEntropyDice(nn.Module):
-    """Mean cross-entropy plus one minus the mean soft Dice of the classes.
-
-    Pixels of class 255 (unlabelled) have no influence. Soft Dice is taken over the whole batch;
-    classes that no labelled pixel of the batch has are left out of its mean.
-
-    Notes
-    -----
-    Milletari, Navab & Ahmadi 2016, arXiv:1606.04797.
-    """
-
-    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Return the loss of (n, classes, …) logits against (n, …) class numbers."""
-        logits, target = logits.as_subclass(Tensor).float(), target.as_subclass(Tensor).long()
-        labelled = target != UNLABELLED
-        if not labelled.any():
-            return logits.sum() * 0  # keeps the graph: such a batch teaches nothing
-        # (pixels, classes): only what is labelled takes part from here on
-        logits, target = logits.movedim(1, -1)[labelled], target[labelled]
-        truth = functional.one_hot(target, logits.shape[1]).float()
-        present = truth.any(0)
-        truth, predicted = truth[:, present], logits.softmax(1)[:, present]
-        dice = 2 * (predicted * truth).sum(0) / (predicted.sum(0) + truth.sum(0))
-        return functional.cross_entropy(logits, target) + 1 - dice.mean()
 
 
 class ClassDice(Metric):

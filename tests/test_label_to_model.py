@@ -10,7 +10,7 @@ from axonlab import data, io, learn, phantom, score, segment
 from axonlab.autosave import open_labelling
 from axonlab.labelling import KEEP, Patch
 from axonlab.micrograph import CLASSES, UNLABELLED
-from axonlab.models import Model, ModelCard
+from axonlab.models import Model, ModelCard, UNet
 
 SHAPE, PIXEL_SIZE = (256, 320), 0.1
 STROKES, STROKE_PX = 20, 7
@@ -56,7 +56,7 @@ def test_scribbles_train_a_network(tmp_path: Path) -> None:
         valid_patch=128,
     )
     dls = block.dataloaders(pairs, bs=4, val_bs=1, num_workers=0)
-    learner = learn.axon_learner(dls, features=(8, 16, 32), path=tmp_path)
+    learner = learn.axon_learner(dls, UNet(3, features=(8, 16, 32)), path=tmp_path)
     with learner.no_bar(), learner.no_logging():
         learner.fit_one_cycle(4, 5e-3)
 

@@ -19,8 +19,10 @@ from hypothesis import strategies as st
 
 from axonlab import learn
 from axonlab.data import axon_block, find_pairs
-from axonlab.learn import Checkpoint, ClassDice, CrossEntropyDice, axon_learner
+from axonlab.learn import Checkpoint, ClassDice, axon_learner
+from axonlab.losses import CrossEntropyDice
 from axonlab.micrograph import UNLABELLED
+from axonlab.models import UNet
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -171,7 +173,7 @@ def dls(bids: Path) -> DataLoaders:
 
 def learner(dls: DataLoaders, **kwargs: Any) -> Any:
     """Return a learner without a progress bar."""
-    result = axon_learner(dls, features=FEATURES, **kwargs)
+    result = axon_learner(dls, UNet(3, features=FEATURES), **kwargs)
     result.remove_cb(result.progress)
     return result
 
