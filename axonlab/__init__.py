@@ -12,11 +12,14 @@ __all__ = [
     "autosave",
     "data",
     "doctor",
+    "estimate",
     "exchange",
     "io",
+    "job",
     "labelling",
     "learn",
     "losses",
+    "machine",
     "measure",
     "micrograph",
     "models",
@@ -28,6 +31,7 @@ __all__ = [
     "samples",
     "score",
     "segment",
+    "training",
     "widgets",
 ]
 

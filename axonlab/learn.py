@@ -6,14 +6,16 @@ import io
 import json
 import pickle
 import random
+import time
 from collections.abc import Sequence
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import fastai.callback.schedule  # noqa: F401  (gives Learner its fit_one_cycle and lr_find)
 import torch
 from fastai.callback.channelslast import ChannelsLast
-from fastai.callback.core import Callback
+from fastai.callback.core import Callback, CancelFitException
 from fastai.data.core import DataLoaders
 from fastai.learner import Learner, Metric
 from fastai.torch_core import set_seed
@@ -23,7 +25,7 @@ from torch import nn
 from axonlab.io import write_bytes
 from axonlab.losses import CrossEntropyDice
 from axonlab.micrograph import UNLABELLED
-from axonlab.models import UNet, fast_dtype
+from axonlab.models import Model, UNet, fast_dtype
 
 
 def axon_learner(
@@ -57,6 +59,28 @@ def axon_learner(
         cbs=[ChannelsLast(), Autocast(), *L(kwargs.pop("cbs", None))],
         **kwargs,
     )
+
+
+def transfer(start: Model, network: nn.Module, classes: Sequence[str]) -> None:
+    """Give a network the weights of a trained one, for other classes as far as they are known.
+
+    Parameters
+    ----------
+    start : Model
+    network : Module
+        Of the same architecture, but for the number of its classes; changed in place.
+    classes : sequence of str
+        What it tells apart. Those that `start` does not know keep their random weights.
+    """
+    known, fresh = start.card.classes, network.state_dict()
+    weights = start.network.state_dict()
+    for name in list(weights)[-2:]:  # weights and biases of the last layer, a row per class
+        rows = fresh[name].clone()
+        for position, wanted in enumerate(classes):
+            if wanted in known:
+                rows[position] = weights[name][known.index(wanted)]
+        weights[name] = rows
+    network.load_state_dict(weights)
 
 
 class ClassDice(Metric):
@@ -108,6 +132,37 @@ class Autocast(Callback):
         self.context.__exit__(None, None, None)
 
 
+# what a damaged or foreign checkpoint makes its reader raise
+_DAMAGE = (
+    pickle.UnpicklingError,
+    RuntimeError,
+    EOFError,
+    LookupError,
+    TypeError,
+    ValueError,
+    AttributeError,
+)
+
+
+class StopWhen(Callback):
+    """End a training before its next batch, once an event is set.
+
+    Parameters
+    ----------
+    event : threading.Event
+    """
+
+    order = 5
+
+    def __init__(self, event: Event) -> None:
+        self.event = event
+
+    def before_batch(self) -> None:
+        """Look at the event."""
+        if self.event.is_set():
+            raise CancelFitException
+
+
 class Checkpoint(Callback):
     """Keep a training after every epoch, so that it can go on another day, or after a crash.
 
@@ -122,23 +177,43 @@ class Checkpoint(Callback):
         What the training depends on, as JSON knows it; another recipe cannot go on with this
         file.
     seed : int
+    patience : int
+        End the training after so many epochs without a better one; 0 is never.
 
     Attributes
     ----------
     history : list of dict
         Losses and metrics of every epoch so far, also of those before an interruption.
+    seconds : float
+        What they took.
+    best_epoch : int
+        That with the highest mean Dice of the classes beyond the first, on the validation images.
     """
 
     order = 60  # after the recorder has summed the epoch up
 
-    def __init__(self, path: Path, recipe: dict[str, Any], seed: int = 0) -> None:
+    def __init__(
+        self, path: Path, recipe: dict[str, Any], seed: int = 0, patience: int = 0
+    ) -> None:
         self.path = path
         self.recipe = json.loads(json.dumps(recipe))
         self.seed = seed
+        self.patience = patience
         self.history: list[dict[str, float | None]] = []
+        self.seconds = 0.0
+        self._best: dict[str, Any] = {}
 
-    def restore(self, learn: Learner) -> int:
-        """Give a learner the weights and the optimiser of the file; return the epochs done.
+    @property
+    def best_epoch(self) -> int:
+        """The earliest of the best epochs so far."""
+        dice = [
+            [v or 0 for name, v in row.items() if name.startswith("dice")][1:]
+            for row in self.history
+        ]
+        return max(range(len(dice)), key=lambda epoch: sum(dice[epoch]))
+
+    def read(self) -> dict[str, Any]:
+        """Take over the history of the file, and return all that is in it.
 
         Raises
         ------
@@ -147,9 +222,10 @@ class Checkpoint(Callback):
         """
         try:
             # weights_only: plain data and tensors, no code of whoever made the file
-            state = torch.load(self.path, weights_only=True, map_location=learn.dls.device)
-            recipe = json.loads(state["recipe"])
-        except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError) as error:
+            state = torch.load(self.path, weights_only=True, map_location="cpu")
+            recipe, history = (json.loads(state[name]) for name in ("recipe", "history"))
+            seconds, _ = float(state["seconds"]), state["best"].items()
+        except _DAMAGE as error:
             reason = str(error).partition("\n")[0]
             raise ValueError(
                 f"{self.path} is damaged or no checkpoint of axonlab ({reason}). Delete it to "
@@ -164,11 +240,26 @@ class Checkpoint(Callback):
                 f"{self.path} belongs to another training ({listed}). Go on with its settings, or "
                 "choose another name."
             )
+        self.history, self.seconds, self._best = history, seconds, state["best"]
+        return state
+
+    def restore(self, learn: Learner) -> int:
+        """Give a learner the weights and the optimiser of the file; return the epochs done.
+
+        Raises
+        ------
+        ValueError
+            As `read` does.
+        """
+        state = self.read()
         learn.create_opt()
         learn.model.load_state_dict(state["model"])
         learn.opt.load_state_dict(state["optimiser"])
-        self.history = json.loads(state["history"])
         return len(self.history)
+
+    def restore_best(self, learn: Learner) -> None:
+        """Give a learner the weights of the best epoch."""
+        learn.model.load_state_dict(self._best)
 
     def before_fit(self) -> None:
         """Stand aside while the learning rate is searched: its weights are thrown away."""
@@ -178,6 +269,7 @@ class Checkpoint(Callback):
         """Draw what is random from the seed and the epoch."""
         set_seed(self.seed + self.epoch, reproducible=True)
         self.dls.train.rng = random.Random(self.seed + self.epoch)
+        self._start = time.monotonic()
 
     def before_train(self) -> None:
         """Begin the mean loss of the epoch: fastai's is smoothed over epochs, and breaks."""
@@ -189,7 +281,7 @@ class Checkpoint(Callback):
             self.losses.append(float(self.loss.detach()))
 
     def after_epoch(self) -> None:
-        """Replace the file of the epoch before."""
+        """Replace the file of the epoch before; end the training when patience is over."""
         if self.epoch < len(self.history):  # passed over: done before an interruption
             return
         names = self.recorder.metric_names[1:-1]  # without the epoch and the time
@@ -197,12 +289,21 @@ class Checkpoint(Callback):
         row = {name: None if value is None else float(value) for name, value in row.items()}
         row["train_loss"] = sum(self.losses) / max(len(self.losses), 1)
         self.history.append({"epoch": self.epoch, **row})
-        content = io.BytesIO()
+        self.seconds += time.monotonic() - self._start
+        if self.best_epoch == self.epoch:
+            self._best = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
+        self._write()
+        if self.patience and self.epoch - self.best_epoch >= self.patience:
+            raise CancelFitException
+
+    def _write(self) -> None:
         optimiser = self.opt.state_dict()
         state = {
             "recipe": json.dumps(self.recipe),
             "history": json.dumps(self.history),
+            "seconds": self.seconds,
             "model": self.model.state_dict(),
+            "best": self._best,
             "optimiser": {
                 "state": list(optimiser["state"]),
                 # NumPy's numbers are no plain data to torch
@@ -211,5 +312,6 @@ class Checkpoint(Callback):
                 ],
             },
         }
+        content = io.BytesIO()
         torch.save(state, content)
         write_bytes(self.path, content.getvalue(), overwrite=True)

@@ -147,6 +147,13 @@ def _repeat(x: Tensor, step: tuple[int, ...]) -> Tensor:
 ARCHITECTURES = {"UNet": UNet}
 
 
+SIZES = {"small": (16, 32, 64, 96, 128), "default": FEATURES}
+
+
+def architecture(size: str, n_classes: int) -> dict[str, Any]:
+    return {"class": "UNet", "n_classes": n_classes, "features": SIZES[size]}
+
+
 # what a damaged or hostile file can make the parser and the network raise
 _DAMAGE = (
     SafetensorError,

@@ -1,0 +1,91 @@
+"""What a training will need, told before it starts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
+from torch.utils.flop_counter import FlopCounterMode
+
+from axonlab.machine import device
+from axonlab.models import UNet, fast_dtype
+
+FIXED_BYTES = 120e6
+"""Patches, loss and what the allocator keeps: measured on the default network."""
+
+BYTES_PER_WEIGHT = 16
+"""Of float32: the weight, its gradient and the two moments of Adam."""
+
+
+@dataclass(frozen=True)
+class Need:
+    """What one step of a training takes, the forward and the backward pass together.
+
+    Parameters
+    ----------
+    memory : float
+        Peak in bytes, beyond what the process has before.
+    operations : float
+        Floating-point operations.
+    """
+
+    memory: float
+    operations: float
+
+    @property
+    def seconds(self) -> float:
+        """Time at the pace that a small network reaches here; twice as much is possible."""
+        return self.operations / _pace()
+
+
+def step_need(build: Callable[[], nn.Module], batch: int, patch: int) -> Need:
+    """Count what a training step needs, without memory and without computing anything.
+
+    Parameters
+    ----------
+    build : callable
+        Returns the network.
+    batch, patch : int
+        Patches in a batch, and their side in pixels.
+    """
+    saved = 0
+
+    def count(tensor: Tensor) -> Tensor:
+        nonlocal saved
+        saved += tensor.numel()
+        return tensor
+
+    with torch.device("meta"), FlopCounterMode(display=False) as forward:
+        network = build()
+        with saved_tensors_hooks(count, lambda tensor: tensor):
+            network(torch.empty(batch, 1, patch, patch))
+    n_weights = sum(p.numel() for p in network.parameters())
+    memory = saved * _dtype().itemsize + n_weights * BYTES_PER_WEIGHT + FIXED_BYTES
+    return Need(memory, 3 * forward.get_total_flops())  # a backward pass costs two forward ones
+
+
+@cache
+def _pace() -> float:
+    """Return floating-point operations a second of training, measured once on a small network."""
+    features, batch, patch = (32, 64, 128), 2, 128
+    network = UNet(2, features=features).to(device(), memory_format=torch.channels_last)
+    pixels = torch.rand(batch, 1, patch, patch).to(device(), memory_format=torch.channels_last)
+    seconds = []
+    for _ in range(3):  # the first ones set up the kernels
+        start = time.perf_counter()
+        with torch.autocast(device(), _dtype(), enabled=_dtype() != torch.float):
+            loss = network(pixels).float().square().mean()
+        loss.backward()
+        loss.item()  # waits for a GPU
+        seconds.append(time.perf_counter() - start)
+    need = step_need(lambda: UNet(2, features=features), batch, patch)
+    return need.operations / min(seconds)
+
+
+def _dtype() -> torch.dtype:
+    return fast_dtype(device())

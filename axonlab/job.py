@@ -1,0 +1,137 @@
+"""Long work in a thread: it tells how far it is, can be stopped, and is waited for."""
+
+from __future__ import annotations
+
+import threading
+import time
+import warnings
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Job(Generic[T]):
+    """Work that runs in a thread of its own, so that a notebook stays usable beside it.
+
+    Parameters
+    ----------
+    work : callable
+        Called with the job. It should `report` how far it is, and end soon after `stopping` is
+        set; what it returns or raises, `wait` does.
+
+    Attributes
+    ----------
+    running : bool
+        Whether it is at work.
+    stopping : threading.Event
+        Set by `stop`.
+    done, total : float
+        How far the work is; `total` is 0 before it has told.
+    text : str
+        What it does at present.
+    error : BaseException or None
+        What ended it.
+    listeners : list of callable
+        Called without arguments whenever something has changed, mostly in the job's thread.
+
+    Examples
+    --------
+    >>> job = Job(lambda job: sum(range(5)))
+    >>> job.start()
+    >>> job.wait()
+    10
+    """
+
+    def __init__(self, work: Callable[[Job[T]], T]) -> None:
+        self._work = work
+        self._thread: threading.Thread | None = None
+        self.stopping = threading.Event()
+        self.listeners: list[Callable[[], None]] = []
+        self.running = False
+        self.done = self.total = 0.0
+        self.text = ""
+        self.error: BaseException | None = None
+
+    @property
+    def seconds_left(self) -> float | None:
+        """How long it will take at the pace so far; None before that can be said."""
+        if not self.running or self.done <= self._first_done:
+            return None
+        pace = (time.monotonic() - self._first_time) / (self.done - self._first_done)
+        return pace * (self.total - self.done)
+
+    def start(self) -> None:
+        """Begin, or begin again.
+
+        Raises
+        ------
+        RuntimeError
+            If it runs already.
+        """
+        if self.running:
+            raise RuntimeError("This job is running. Stop it first, or wait for it.")
+        self.stopping.clear()
+        self.error, self.text, self.done, self.total = None, "", 0.0, 0.0
+        self._first_time = self._first_done = float("inf")
+        self.running = True
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def report(self, done: float, total: float, text: str = "") -> None:
+        """Tell how much of the work is done; called by the work."""
+        if self._first_time == float("inf"):
+            self._first_time, self._first_done = time.monotonic(), done
+        self.done, self.total, self.text = done, total, text
+        self._tell()
+
+    def stop(self) -> None:
+        """Ask the work to end soon, and return at once."""
+        self.stopping.set()
+        self._tell()
+
+    def wait(self) -> T:
+        """Return the result once there is one.
+
+        An interrupt (■ in JupyterLab, Ctrl+C) stops the work, waits for it to end and is raised.
+
+        Raises
+        ------
+        RuntimeError
+            If it was never started.
+        BaseException
+            What the work raised.
+        """
+        if self._thread is None:
+            raise RuntimeError("This job was never started. Call start() first.")
+        try:
+            self._join()
+        except KeyboardInterrupt:
+            self.stop()
+            self._join()
+            raise
+        if self.error is not None:
+            raise self.error
+        return self._result
+
+    def _join(self) -> None:
+        assert self._thread is not None
+        while self._thread.is_alive():  # a wait without a limit cannot be interrupted on Windows
+            self._thread.join(0.2)
+
+    def _run(self) -> None:
+        try:
+            self._result = self._work(self)
+        except BaseException as error:
+            self.error = error
+        finally:
+            self.running = False
+            self._tell()
+
+    def _tell(self) -> None:
+        for listener in tuple(self.listeners):
+            try:
+                listener()
+            except Exception as error:  # a closed view must not end a night's work
+                self.listeners.remove(listener)
+                warnings.warn(f"A view of a job was dropped: {error!r}", stacklevel=2)

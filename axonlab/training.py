@@ -1,0 +1,460 @@
+"""A training from pairs of image and mask to a model file, which can be stopped and resumed."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from fastai.callback.core import Callback
+from fastai.callback.schedule import valley
+from fastai.data.core import DataLoaders
+from fastai.learner import Learner
+from fastai.torch_core import set_seed
+from numpy.typing import NDArray
+
+from axonlab import machine
+from axonlab.data import PATCH, ReadClasses, ReadPixels, axon_block
+from axonlab.estimate import Need, step_need
+from axonlab.io import write_table
+from axonlab.job import Job
+from axonlab.learn import Checkpoint, StopWhen, axon_learner, transfer
+from axonlab.losses import LOSSES
+from axonlab.micrograph import CLASSES, UNLABELLED, classify
+from axonlab.models import ModelCard, architecture, load_model, save_model
+from axonlab.pairs import Pair
+from axonlab.segment import predict
+
+LR_STEPS = 60
+"""Batches on which the learning rate is searched."""
+
+SHOWN = 256
+"""Side in pixels of the patch whose prediction is watched during a training."""
+
+_NO_NEW_RECIPE = ("epochs", "patience")  # a training may go on with more of these
+_ELSEWHERE = ("classes", "pixel_size", "valid_animals")  # told by other names in the card
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What can be tuned of a training.
+
+    Parameters
+    ----------
+    classes : sequence of str
+        What the network tells apart; other classes count as the first one.
+    pixel_size : float
+        In µm, at which the network works.
+    valid_animals : sequence of str
+        Animals kept for validation: nothing is learned from them.
+    size : str
+        Of the network, see `axonlab.models.SIZES`, or ``"resnet18"``.
+    start_from : str
+        Name or path of a model whose weights to begin with, instead of random ones; its network
+        replaces `size`.
+    loss : str
+        One of `axonlab.losses.LOSSES`.
+    epochs, patches_per_image, batch, patch : int
+        In an epoch every training image gives `patches_per_image` random patches of `patch` pixels
+        a side; `batch` of them make a step.
+    learning_rate : float
+        The highest of the cycle.
+    patience : int
+        End after so many epochs without a better one; 0 is never.
+    seed : int
+    """
+
+    classes: Sequence[str] = ("background", "myelin", "axon")
+    pixel_size: float = 0.1
+    valid_animals: Sequence[str] = ()
+    size: str = "default"
+    start_from: str = ""
+    loss: str = next(iter(LOSSES))
+    epochs: int = 25
+    patches_per_image: int = 32
+    batch: int = 4
+    patch: int = PATCH
+    learning_rate: float = 2e-3
+    patience: int = 0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        low = {"epochs": 1, "patches_per_image": 1, "batch": 2, "patch": 32, "patience": 0}
+        for name, least in low.items():
+            if getattr(self, name) < least:
+                raise ValueError(f"{name}: {getattr(self, name)} given, expected {least} or more.")
+        if not 0 < self.learning_rate < 1:
+            raise ValueError(f"learning_rate: {self.learning_rate:g}, expected between 0 and 1.")
+        if self.loss not in LOSSES:
+            raise ValueError(f"loss: {self.loss!r} is unknown, there are {list(LOSSES)}.")
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A fixed patch of a validation image, and what the network makes of it.
+
+    Parameters
+    ----------
+    pixels : (h, w) float32 array
+        Normalised.
+    truth, labels : (h, w) uint8 array
+        Class ids.
+    """
+
+    pixels: NDArray[np.float32]
+    truth: NDArray[np.uint8]
+    labels: NDArray[np.uint8]
+
+
+class Training:
+    """A training that runs in a thread, tells how it goes, and leaves a model file.
+
+    In its folder it keeps ``checkpoint.pt``, from which the same training goes on another day, and
+    leaves ``model.safetensors`` and ``curve.csv``. A training that ran to its end leaves the
+    weights of its last step, for which nothing was chosen; one that was stopped, or lost its
+    patience, leaves those of its best epoch on the validation images.
+
+    Parameters
+    ----------
+    pairs : sequence of Pair
+        From `axonlab.pairs.find_pairs`.
+    settings : Settings
+        May be replaced while nothing runs.
+    folder : path
+        Its name becomes that of the model.
+    about : dict, optional
+        ``description``, ``licence`` and ``citation`` for the model card.
+    overwrite : bool
+        Begin anew where a training of this folder could go on.
+
+    Attributes
+    ----------
+    job : Job
+        Start, stop and wait for the training here; `axonlab.widgets.TrainWidget` shows it.
+    losses : list of float
+        Of every batch of the present run.
+    watched : Watched or None
+        A fixed patch of the first validation image, after the last epoch.
+
+    Raises
+    ------
+    ValueError
+        If there is nothing to train or to validate on.
+    """
+
+    def __init__(
+        self,
+        pairs: Sequence[Pair],
+        settings: Settings,
+        folder: str | Path,
+        *,
+        about: dict[str, str] | None = None,
+        overwrite: bool = False,
+    ) -> None:
+        self.pairs = list(pairs)
+        self.folder = Path(folder)
+        self.about = about or {}
+        self.overwrite = overwrite
+        self.job: Job[Path] = Job(self._train)
+        self._trained: Settings | None = None
+        self.settings = settings
+
+    @property
+    def settings(self) -> Settings:
+        """What the next run will use."""
+        return self._settings
+
+    @settings.setter
+    def settings(self, settings: Settings) -> None:
+        if self.job.running:
+            raise RuntimeError("A training is running: stop it before you change its settings.")
+        self._settings = settings
+        self.losses: list[float] = []
+        self.watched: Watched | None = None
+        for derived in ("dls", "card", "need"):
+            self.__dict__.pop(derived, None)
+        recipe = {k: v for k, v in asdict(settings).items() if k not in _NO_NEW_RECIPE}
+        recipe["images"] = [pair.image.name for pair in self.pairs]
+        path = self.folder / "checkpoint.pt"
+        self.checkpoint = Checkpoint(path, recipe, settings.seed, settings.patience)
+        with suppress(ValueError):  # `check` raises it, once it matters
+            self._find_checkpoint()
+
+    @property
+    def model_file(self) -> Path:
+        """The model that the training leaves."""
+        return self.folder / "model.safetensors"
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """Losses and Dice on the validation images, one row per epoch."""
+        return pd.DataFrame(self.checkpoint.history)
+
+    @property
+    def epochs_done(self) -> int:
+        """How many epochs the checkpoint holds."""
+        return len(self.checkpoint.history)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """How many batches the training patches fill."""
+        return len(self._split(False)) * self.settings.patches_per_image // self.settings.batch
+
+    @property
+    def seconds(self) -> float:
+        """About how long it will take to train what is still to be trained."""
+        epochs = max(0, self.settings.epochs - self.epochs_done)
+        return self.need.seconds * self.steps_per_epoch * epochs
+
+    @cached_property
+    def card(self) -> ModelCard:
+        """The model card, while nothing is known of scores."""
+        settings = self.settings
+        training = {
+            "images": len(self._split(False)),
+            "animals": sorted({pair.animal for pair in self._split(False)}),
+            "left_out": list(settings.valid_animals),
+            "machine": f"{platform.machine()}, {os.cpu_count()} cores, {machine.device()}",
+        }
+        training |= {k: v for k, v in asdict(settings).items() if k not in _ELSEWHERE}
+        network = architecture(settings.size, len(settings.classes))
+        if settings.start_from:
+            network = load_model(settings.start_from).card.architecture
+            network = network | {"n_classes": len(settings.classes)}
+        return ModelCard(
+            self.folder.name,
+            list(settings.classes),
+            settings.pixel_size,
+            network,
+            training=training,
+            **self.about,
+        )
+
+    @cached_property
+    def dls(self) -> DataLoaders:
+        """The patches, for training and for validation."""
+        settings = self.settings
+        block = axon_block(
+            classes=settings.classes,
+            pixel_size=settings.pixel_size,
+            valid_animals=settings.valid_animals,
+            patch=settings.patch,
+            patches_per_image=settings.patches_per_image,
+        )
+        set_seed(settings.seed, reproducible=True)
+        return block.dataloaders(self.pairs, bs=settings.batch, val_bs=1, num_workers=0)
+
+    @cached_property
+    def need(self) -> Need:
+        """What a step takes of memory and of operations."""
+        return step_need(self.card.build, self.settings.batch, self.settings.patch)
+
+    def check(self) -> None:
+        """Find out whether the training could start.
+
+        Raises
+        ------
+        ValueError
+            If it has no patches, or its folder holds another training.
+        MemoryError
+            If it would not fit.
+        """
+        for is_valid, purpose in ((False, "to train on"), (True, "for validation")):
+            if not self._split(is_valid):
+                raise ValueError(
+                    f"No image {purpose}: of the animals {sorted({p.animal for p in self.pairs})}, "
+                    f"{list(self.settings.valid_animals)} are for validation. Choose others."
+                )
+        if not self.steps_per_epoch:
+            raise ValueError(
+                f"{len(self._split(False))} images give {self.settings.patches_per_image} patches "
+                f"each, fewer than a batch of {self.settings.batch}. Take more patches_per_image, "
+                "or a smaller batch."
+            )
+        self._find_checkpoint()
+        self._check_memory()
+
+    def preview(self, n: int = 4) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+        """Draw patches as training sees them: cut, warped and varied in grey.
+
+        Returns
+        -------
+        pixels : (n, patch, patch) float32 array
+        labels : (n, patch, patch) uint8 array
+            Class ids.
+        """
+        pixels, labels = self.dls.train.one_batch()
+        return pixels[:n, 0].cpu().numpy(), self.class_ids(labels[:n].cpu().numpy())
+
+    def class_ids(self, positions: NDArray[np.integer[Any]]) -> NDArray[np.uint8]:
+        """Return the class ids of positions in the network's classes; 255 stays."""
+        table = np.full(256, UNLABELLED, np.uint8)
+        table[: len(self.settings.classes)] = [CLASSES[name] for name in self.settings.classes]
+        return table[positions]
+
+    def find_learning_rate(self, job: Job[Any]) -> tuple[pd.DataFrame, float]:
+        """Try ever higher learning rates on a network that is thrown away.
+
+        Parameters
+        ----------
+        job : Job
+            Whose `stop` ends the search; what was found so far is returned.
+
+        Returns
+        -------
+        table : DataFrame
+            ``learning_rate`` and the smoothed ``loss`` it gave.
+        suggestion : float
+            From the longest valley of the loss.
+
+        Notes
+        -----
+        Smith 2017, arXiv:1506.01186, as fastai does it.
+        """
+        learner = self._learner([StopWhen(job.stopping), _Steps(job, LR_STEPS)])
+        with learner.no_bar(), learner.no_logging():
+            found = learner.lr_find(num_it=LR_STEPS, show_plot=False, suggest_funcs=valley)
+        tried = zip(learner.recorder.lrs, map(float, learner.recorder.losses), strict=False)
+        return pd.DataFrame(tried, columns=["learning_rate", "loss"]), float(found.valley)
+
+    def complete(self) -> Path:
+        """Train what has not been trained yet, wait for the end, and return the model file.
+
+        A training that was stopped by hand is left as it is.
+
+        Raises
+        ------
+        Exception
+            What ended the training before its time.
+        """
+        if not self.job.running and (self._trained != self.settings or self.job.error):
+            self.job.start()
+        return self.job.wait()
+
+    def _split(self, is_valid: bool) -> list[Pair]:
+        return [p for p in self.pairs if (p.animal in self.settings.valid_animals) == is_valid]
+
+    def _find_checkpoint(self) -> None:
+        if self.checkpoint.path.exists() and not self.overwrite:
+            self.checkpoint.read()
+        elif self.model_file.exists() and not self.overwrite:
+            raise ValueError(
+                f"{self.model_file} is there, but no training to go on with. Choose another name, "
+                "or overwrite=True."
+            )
+
+    def _check_memory(self) -> None:
+        free = machine.memory_free()
+        if machine.device() == "cuda" or self.need.memory <= free:
+            return
+        smaller, need = self.settings, self.need
+        while need.memory > free and smaller.patch > 64:
+            smaller = replace(
+                smaller,
+                **{"batch": smaller.batch // 2} if smaller.batch > 2 else {"patch": 64},
+            )
+            need = step_need(self.card.build, smaller.batch, smaller.patch)
+        raise MemoryError(
+            f"A step needs about {_gigabytes(self.need.memory)}, but {_gigabytes(free)} of "
+            f"{_gigabytes(machine.memory_limit())} are free. Take a batch of {smaller.batch} and "
+            f"patches of {smaller.patch} pixels ({_gigabytes(need.memory)}), a smaller network, "
+            "or close other notebooks."
+        )
+
+    def _learner(self, callbacks: Sequence[Callback]) -> Learner:
+        set_seed(self.settings.seed, reproducible=True)
+        network = self.card.build()
+        if self.settings.start_from:
+            transfer(load_model(self.settings.start_from), network, self.card.classes)
+        return axon_learner(
+            self.dls,
+            network,
+            classes=self.card.classes,
+            loss=LOSSES[self.settings.loss](),
+            path=self.folder,
+            cbs=callbacks,
+        )
+
+    def _train(self, job: Job[Path]) -> Path:
+        self.check()
+        self._trained = settings = self.settings
+        self.losses = []
+        job.report(0, 0, "reading the images")
+        steps = _Steps(job, settings.epochs * self.steps_per_epoch)
+        learner = self._learner([self.checkpoint, StopWhen(job.stopping), _Watch(self), steps])
+        resume = self.checkpoint.path.exists() and not self.overwrite
+        done = self.checkpoint.restore(learner) if resume else 0
+        self.overwrite = False  # from here on it would be this training that is lost
+        if done < settings.epochs:
+            with learner.no_bar(), learner.no_logging():
+                learner.fit_one_cycle(settings.epochs, settings.learning_rate, start_epoch=done)
+        if not self.epochs_done:
+            raise RuntimeError("Stopped before the first epoch was over: nothing is kept.")
+        is_whole = self.epochs_done >= settings.epochs
+        return self._save(learner, is_whole)
+
+    def _save(self, learner: Learner, is_whole: bool) -> Path:
+        kept = "the last step"
+        if not is_whole:
+            self.checkpoint.restore_best(learner)
+            kept = f"epoch {self.checkpoint.best_epoch}, the best on the validation images"
+        training = self.card.training | {
+            "steps": self.epochs_done * self.steps_per_epoch,
+            "minutes": round(self.checkpoint.seconds / 60, 1),
+            "weights": kept,
+            "curve": self.history.round(4).to_dict("list"),
+        }
+        write_table(self.folder / "curve.csv", self.history, overwrite=True)
+        card = replace(self.card, training=training)
+        return save_model(self.model_file, learner.model, card, overwrite=True)
+
+
+class _Steps(Callback):
+    """Tell a job how many of its batches are done."""
+
+    order = 65  # after the checkpoint
+
+    def __init__(self, job: Job[Any], total: int) -> None:
+        self.job = job
+        self.total = total
+
+    def after_batch(self) -> None:
+        if self.training:
+            done = self.epoch * self.n_iter + self.iter + 1
+            self.job.report(done, self.total, f"step {done} of {self.total}")
+
+
+class _Watch(Callback):
+    """Keep the loss of every batch, and look at a fixed patch after every epoch."""
+
+    order = 62  # after the checkpoint, before the job tells its views
+
+    def __init__(self, training: Training) -> None:
+        self.owner = training
+        pair = training._split(True)[0]
+        settings = training.settings
+        pixels = np.asarray(ReadPixels(settings.pixel_size).encodes(pair))[0]
+        found = np.asarray(ReadClasses(settings.pixel_size, settings.classes).encodes(pair))
+        centre = tuple(slice(max(0, (n - SHOWN) // 2), (n + SHOWN) // 2) for n in pixels.shape)
+        self.pixels = pixels[centre]
+        self.truth = training.class_ids(found[centre])
+
+    def after_batch(self) -> None:
+        if self.training:
+            self.owner.losses.append(float(self.loss.detach()))
+
+    def after_epoch(self) -> None:
+        probabilities = predict(self.model, self.pixels)
+        labels = classify(probabilities, self.owner.card.classes)
+        self.owner.watched = Watched(self.pixels, self.truth, labels)
+
+
+def _gigabytes(n: float) -> str:
+    return f"{n / 1e9:.1f} GB"
