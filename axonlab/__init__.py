@@ -3,9 +3,13 @@
 ``import axonlab as al`` is cheap: a module is imported when it is first used, ``al.io``.
 """
 
+import warnings
 from importlib import import_module
 from importlib.metadata import version
 from types import ModuleType
+
+# fastai's way to use torch, which nobody in front of a notebook can change
+warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated", FutureWarning)
 
 __version__ = version("axonlab")
 __all__ = [

@@ -116,7 +116,7 @@ class Job(Generic[T]):
 
     def _join(self) -> None:
         assert self._thread is not None
-        while self._thread.is_alive():  # a wait without a limit cannot be interrupted on Windows
+        while self.running:  # a wait without a limit cannot be interrupted on Windows
             self._thread.join(0.2)
 
     def _run(self) -> None:

@@ -90,6 +90,8 @@ class Settings:
         for name, least in low.items():
             if getattr(self, name) < least:
                 raise ValueError(f"{name}: {getattr(self, name)} given, expected {least} or more.")
+        if self.patch % 32:
+            raise ValueError(f"patch: {self.patch} given, expected a multiple of 32.")
         if not 0 < self.learning_rate < 1:
             raise ValueError(f"learning_rate: {self.learning_rate:g}, expected between 0 and 1.")
         if self.loss not in LOSSES:

@@ -1,0 +1,55 @@
+"""Pictures as HTML that widgets show: they follow the theme, and say in words what they show."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from html import escape
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from PIL import Image
+
+INK = "#010203"
+"""What is drawn in it takes the colour that text has in the theme."""
+
+
+def png(pixels: NDArray[np.uint8], description: str, width: int | None = None) -> str:
+    """Return an image of grey or RGB pixels.
+
+    Parameters
+    ----------
+    pixels : (H, W) or (H, W, 3) uint8 array
+    description : str
+        For those who do not see it.
+    width : int, optional
+        On the screen, in pixels; its own by default.
+    """
+    content = io.BytesIO()
+    Image.fromarray(pixels).save(content, "png")
+    data = base64.b64encode(content.getvalue()).decode()
+    size = "" if width is None else f'width="{width}" style="image-rendering: pixelated"'
+    return f'<img src="data:image/png;base64,{data}" alt="{escape(description)}" {size}>'
+
+
+def svg(figure: Figure, description: str) -> str:
+    """Return a drawing whose `INK` has the colour of text, on no ground."""
+    content = io.StringIO()
+    figure.savefig(content, format="svg", transparent=True, metadata={"Date": None})
+    drawing = re.sub(r"^.*?(?=<svg )", "", content.getvalue(), flags=re.DOTALL)
+    label = f'role="img" aria-label="{escape(description)}"'
+    return drawing.replace("<svg ", f"<svg {label} ", 1).replace(INK, "currentColor")
+
+
+def axes(figure: Figure, n: int, **subplots: object) -> list[object]:
+    """Return axes in `INK`, without a frame."""
+    made = list(np.atleast_1d(figure.subplots(1, n, **subplots)))
+    for one in made:
+        one.tick_params(colors=INK, labelsize=8)
+        one.xaxis.label.set_color(INK)
+        one.yaxis.label.set_color(INK)
+        one.spines[["top", "right"]].set_visible(False)
+        one.spines[["left", "bottom"]].set_color(INK)
+    return made

@@ -1,0 +1,291 @@
+"""Tune, start, watch, stop and resume a training."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from html import escape
+from typing import Any
+
+import ipywidgets
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from axonlab import machine, plot
+from axonlab.job import Job
+from axonlab.losses import LOSSES
+from axonlab.micrograph import CLASS_COLOURS, CLASSES, Micrograph
+from axonlab.models import SIZES, names
+from axonlab.training import Training, Watched
+from axonlab.widgets.job import JobWidget, duration
+from axonlab.widgets.picture import INK, axes, png, svg
+
+SECONDS = 1.0
+"""Shortest time between two drawings of the curves."""
+
+SMOOTH = 15
+"""Batches over which their loss is averaged in the drawing."""
+
+_FIELD = {"style": {"description_width": "10em"}, "layout": {"width": "320px"}}
+
+
+class TrainWidget(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
+    """Choose the settings of a training, run it, and watch it learn.
+
+    Every choice goes to `training` at once. What a run takes of time and memory is told before it
+    starts; it runs in a thread, goes on when the page is closed, and can be stopped and resumed.
+
+    Parameters
+    ----------
+    training : Training
+    """
+
+    def __init__(self, training: Training) -> None:
+        self.training = training
+        self.fields = _fields(training)
+        self.needs = ipywidgets.HTML()
+        self.start = _button("Start", "play", self._start, button_style="primary")
+        self.anew = _button("Begin anew …", "refresh", self._begin_anew)
+        self.search = _button("Find learning rate", "search", self._search)
+        self.preview = _button("Show patches", "th", self._preview)
+        self.suggestion = _button("", "check", self._take_suggestion, layout={"display": "none"})
+        self.progress = JobWidget(training.job)
+        self.searching: Job[tuple[pd.DataFrame, float]] = Job(training.find_learning_rate)
+        self.search_progress = JobWidget(self.searching)
+        self.search_progress.layout.display = "none"
+        self.curves, self.watched, self.extra = (ipywidgets.HTML() for _ in range(3))
+        super().__init__(
+            [
+                ipywidgets.Box(list(self.fields.values()), layout={"flex_flow": "row wrap"}),
+                self.needs,
+                ipywidgets.Box(
+                    [self.start, self.anew, self.search, self.suggestion, self.preview],
+                    layout={"flex_flow": "row wrap"},
+                ),
+                self.search_progress,
+                self.progress,
+                self.curves,
+                self.watched,
+                self.extra,
+            ]
+        )
+        self._drawn = 0.0
+        for name, field in self.fields.items():
+            field.observe(lambda change, name=name: self._change(name, change["new"]), "value")
+        training.job.listeners.append(self._follow)
+        self.searching.listeners.append(self._follow_search)
+        self._show_needs()
+        self._draw()
+
+    def _change(self, name: str, value: Any) -> None:
+        try:
+            self.training.settings = replace(self.training.settings, **{name: value})
+        except (ValueError, RuntimeError) as error:
+            self._say_problem(error)
+            self.start.disabled = True
+            return
+        self._show_needs()
+        self._draw()
+
+    def _show_needs(self) -> None:
+        """Tell what a run takes, or why it cannot start."""
+        training = self.training
+        done, epochs = training.epochs_done, training.settings.epochs
+        try:
+            training.check()
+        except (ValueError, MemoryError, OSError) as error:
+            self._say_problem(error)
+            obstacle = True
+        else:
+            memory = f"{training.need.memory / 1e9:.1f} of {machine.memory_free() / 1e9:.1f} GB"
+            time_needed = f"about {duration(training.seconds)}" if done < epochs else "no time"
+            self.needs.value = (
+                f'<span role="status">{epochs - min(done, epochs)} epochs of '
+                f"{training.steps_per_epoch} steps will take {time_needed}, and {memory} of "
+                "memory that are free.</span>"
+            )
+            obstacle = False
+        self.start.description = f"Resume after epoch {done}" if done else "Start"
+        busy = training.job.running or self.searching.running
+        self.start.disabled = busy or obstacle or done >= epochs
+        self.search.disabled = self.preview.disabled = self.anew.disabled = busy
+        self.anew.layout.display = "" if self._can_begin_anew() else "none"
+        self.anew.description = "Begin anew …"
+        for field in self.fields.values():
+            field.disabled = busy
+
+    def _can_begin_anew(self) -> bool:
+        path = self.training.checkpoint.path
+        return path.exists() or self.training.model_file.exists()
+
+    def _say_problem(self, error: Exception) -> None:
+        self.needs.value = f'<b role="alert">✖ {escape(str(error))}</b>'
+
+    def _start(self) -> None:
+        self.training.job.start()
+        self._show_needs()
+
+    def _begin_anew(self) -> None:
+        if self.anew.description.startswith("Begin"):
+            self.anew.description = "Really? What was trained is lost"
+            return
+        self.training.overwrite = True
+        self.training.settings = self.training.settings  # forgets the history
+        self._start()
+
+    def _search(self) -> None:
+        self.search_progress.layout.display = ""
+        self.searching.start()
+        self._show_needs()
+
+    def _follow_search(self) -> None:
+        if self.searching.running:
+            return
+        self._show_needs()
+        if not self.searching.error:
+            self.search_progress.layout.display = "none"
+            table, rate = self.searching.wait()
+            self.extra.value = _rate_curve(table, rate)
+            self._suggested = float(f"{rate:.1e}")
+            self.suggestion.description = f"Use {self._suggested:g}"
+            self.suggestion.layout.display = ""
+
+    def _take_suggestion(self) -> None:
+        self.fields["learning_rate"].value = self._suggested
+        self.suggestion.layout.display = "none"
+
+    def _preview(self) -> None:
+        pixels, labels = self.training.preview()
+        size = self.training.settings.pixel_size
+        rows = [
+            np.hstack([np.dstack([plot.grey(p)] * 3) for p in pixels]),
+            np.hstack(
+                [plot.overlay(Micrograph(p, size), m) for p, m in zip(pixels, labels, strict=True)]
+            ),
+        ]
+        description = "Patches as training sees them, and below with their labels"
+        self.extra.value = f"<p>{description}.</p>" + png(np.vstack(rows), description)
+
+    def _follow(self) -> None:
+        now, job = time.monotonic(), self.training.job
+        if now - self._drawn > SECONDS or not job.running:
+            self._drawn = now
+            self._draw()
+        if not job.running:
+            self._show_needs()
+
+    def _draw(self) -> None:
+        training = self.training
+        if training.losses or training.epochs_done:
+            self.curves.value = _curves(training)
+        else:
+            self.curves.value = ""
+        watched = training.watched
+        self.watched.value = "" if watched is None else _comparison(watched, training)
+
+
+def _fields(training: Training) -> dict[str, ipywidgets.ValueWidget]:
+    """Return a field per setting that is tuned, by its name."""
+    settings = training.settings
+    animals = sorted({pair.animal for pair in training.pairs})
+    starts = [("random weights", ""), *((name, name) for name in names())]
+    if settings.start_from not in ("", *names()):
+        starts.append((settings.start_from, settings.start_from))
+
+    def whole(label: str, name: str, low: int, high: int, step: int = 1) -> ipywidgets.ValueWidget:
+        value = getattr(settings, name)
+        return ipywidgets.BoundedIntText(
+            value,
+            min=low,
+            max=high,
+            step=step,
+            description=label,
+            continuous_update=False,
+            **_FIELD,
+        )
+
+    def choice(label: str, name: str, options: Any) -> ipywidgets.ValueWidget:
+        value = getattr(settings, name)
+        return ipywidgets.Dropdown(options=options, value=value, description=label, **_FIELD)
+
+    return {
+        "size": choice("network", "size", [*SIZES, "resnet18"]),
+        "start_from": choice("start from", "start_from", starts),
+        "loss": choice("loss", "loss", list(LOSSES)),
+        "epochs": whole("epochs", "epochs", 1, 10_000),
+        "patches_per_image": whole("patches per image", "patches_per_image", 1, 10_000),
+        "batch": whole("batch", "batch", 2, 256),
+        "patch": whole("patch (px)", "patch", 64, 2048, 32),
+        "learning_rate": ipywidgets.FloatText(
+            settings.learning_rate, description="learning rate", step=None, **_FIELD
+        ),
+        "patience": whole("patience (epochs)", "patience", 0, 10_000),
+        "seed": whole("seed", "seed", 0, 2**31 - 1),
+        "valid_animals": ipywidgets.SelectMultiple(
+            options=animals,
+            value=tuple(a for a in animals if a in settings.valid_animals),
+            rows=min(5, len(animals)),
+            description="validation",
+            **_FIELD,
+        ),
+    }
+
+
+def _button(label: str, icon: str, act: Callable[[], None], **look: Any) -> ipywidgets.Button:
+    look = {"layout": {"width": "max-content"}} | look
+    button = ipywidgets.Button(description=label, icon=icon, **look)
+    button.on_click(lambda _: act())
+    return button
+
+
+def _curves(training: Training) -> str:
+    """Return the loss of batches and epochs, and the Dice of epochs."""
+    figure = Figure(figsize=(8.6, 2.5), layout="constrained")
+    loss, dice = axes(figure, 2)
+    history, losses = training.history, np.array(training.losses)
+    if len(losses) >= SMOOTH:
+        smooth = np.convolve(losses, np.ones(SMOOTH) / SMOOTH, "valid")
+        last = training.job.done / training.steps_per_epoch
+        steps = last - np.arange(len(smooth))[::-1] / training.steps_per_epoch
+        loss.plot(steps, smooth, color=INK, linewidth=0.8, alpha=0.7, label="training")
+    told = ""
+    if len(history):
+        epochs = history["epoch"] + 1
+        loss.plot(epochs, history["valid_loss"], ".-", color="#d55e00", label="validation")
+        for name, colour in _dice_colours(training):
+            column = f"dice_{name.replace(' ', '_')}"
+            dice.plot(epochs, history[column].astype(float), ".-", color=colour, label=name)
+            told += f", {name} {history[column].iloc[-1] or 0:.3f}"
+    for one, label in ((loss, "loss"), (dice, "Dice")):
+        one.set(xlabel="epochs", ylabel=label, xlim=(0, training.settings.epochs))
+        if one.has_data():
+            one.legend(fontsize=8, labelcolor=INK, framealpha=0)
+    dice.set_ylim(0, 1)
+    return svg(figure, f"Loss and Dice after {len(history)} epochs{told}")
+
+
+def _dice_colours(training: Training) -> list[tuple[str, str]]:
+    colours = {name: CLASS_COLOURS[i] for name, i in CLASSES.items()} | {"background": INK}
+    return [(name, colours[name]) for name in training.settings.classes]
+
+
+def _rate_curve(table: pd.DataFrame, suggestion: float) -> str:
+    figure = Figure(figsize=(4.3, 2.3), layout="constrained")
+    (one,) = axes(figure, 1)
+    one.plot(table["learning_rate"], table["loss"], color=INK)
+    one.axvline(suggestion, color="#d55e00")
+    one.set(xscale="log", xlabel="learning rate", ylabel="loss")
+    text = f"The loss falls well at a learning rate of {suggestion:.1e}"
+    return f"<p>{text}.</p>" + svg(figure, text)
+
+
+def _comparison(watched: Watched, training: Training) -> str:
+    """Return image, truth and prediction beside each other."""
+    micrograph = Micrograph(watched.pixels, training.settings.pixel_size)
+    shown = [np.dstack([plot.grey(watched.pixels)] * 3)]
+    shown += [plot.overlay(micrograph, labels) for labels in (watched.truth, watched.labels)]
+    text = "Validation image, its labels, and what the network sees"
+    text += f" after epoch {training.epochs_done}"
+    return f"<p>{text}.</p>" + png(np.hstack(shown), text, width=860)
