@@ -116,7 +116,9 @@ class Job(Generic[T]):
 
     def _join(self) -> None:
         assert self._thread is not None
-        while self.running:  # a wait without a limit cannot be interrupted on Windows
+        if self._thread is threading.current_thread():  # a listener asks for the result
+            return
+        while self._thread.is_alive():  # a wait without a limit cannot be interrupted on Windows
             self._thread.join(0.2)
 
     def _run(self) -> None:

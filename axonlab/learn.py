@@ -205,7 +205,9 @@ class Checkpoint(Callback):
 
     @property
     def best_epoch(self) -> int:
-        """The earliest of the best epochs so far."""
+        """The earliest of the best epochs so far; the last where there are no such images."""
+        if self.history[-1]["valid_loss"] is None:
+            return len(self.history) - 1
         dice = [
             [v or 0 for name, v in row.items() if name.startswith("dice")][1:]
             for row in self.history

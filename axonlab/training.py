@@ -53,7 +53,8 @@ class Settings:
     pixel_size : float
         In µm, at which the network works.
     valid_animals : sequence of str
-        Animals kept for validation: nothing is learned from them.
+        Animals kept for validation: nothing is learned from them. With none, all images are
+        trained on, and nothing is known of how well the model does on others.
     size : str
         Of the network, see `axonlab.models.SIZES`, or ``"resnet18"``.
     start_from : str
@@ -100,16 +101,19 @@ class Settings:
 
 @dataclass(frozen=True)
 class Watched:
-    """A fixed patch of a validation image, and what the network makes of it.
+    """A fixed patch of an image, and what the network makes of it.
 
     Parameters
     ----------
+    name : str
+        Of the image.
     pixels : (h, w) float32 array
         Normalised.
     truth, labels : (h, w) uint8 array
         Class ids.
     """
 
+    name: str
     pixels: NDArray[np.float32]
     truth: NDArray[np.uint8]
     labels: NDArray[np.uint8]
@@ -143,7 +147,7 @@ class Training:
     losses : list of float
         Of every batch of the present run.
     watched : Watched or None
-        A fixed patch of the first validation image, after the last epoch.
+        A fixed patch of the first validation image (else training image), after the last epoch.
 
     Raises
     ------
@@ -268,12 +272,11 @@ class Training:
         MemoryError
             If it would not fit.
         """
-        for is_valid, purpose in ((False, "to train on"), (True, "for validation")):
-            if not self._split(is_valid):
-                raise ValueError(
-                    f"No image {purpose}: of the animals {sorted({p.animal for p in self.pairs})}, "
-                    f"{list(self.settings.valid_animals)} are for validation. Choose others."
-                )
+        if not self._split(False):
+            raise ValueError(
+                f"No image to train on: of the animals {sorted({p.animal for p in self.pairs})}, "
+                f"{list(self.settings.valid_animals)} are for validation. Choose fewer."
+            )
         if not self.steps_per_epoch:
             raise ValueError(
                 f"{len(self._split(False))} images give {self.settings.patches_per_image} patches "
@@ -440,11 +443,12 @@ class _Watch(Callback):
 
     def __init__(self, training: Training) -> None:
         self.owner = training
-        pair = training._split(True)[0]
+        pair = (training._split(True) or training._split(False))[0]
         settings = training.settings
         pixels = np.asarray(ReadPixels(settings.pixel_size).encodes(pair))[0]
         found = np.asarray(ReadClasses(settings.pixel_size, settings.classes).encodes(pair))
         centre = tuple(slice(max(0, (n - SHOWN) // 2), (n + SHOWN) // 2) for n in pixels.shape)
+        self.image = pair.image.name
         self.pixels = pixels[centre]
         self.truth = training.class_ids(found[centre])
 
@@ -455,7 +459,7 @@ class _Watch(Callback):
     def after_epoch(self) -> None:
         probabilities = predict(self.model, self.pixels)
         labels = classify(probabilities, self.owner.card.classes)
-        self.owner.watched = Watched(self.pixels, self.truth, labels)
+        self.owner.watched = Watched(self.image, self.pixels, self.truth, labels)
 
 
 def _gigabytes(n: float) -> str:

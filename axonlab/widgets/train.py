@@ -253,7 +253,9 @@ def _curves(training: Training) -> str:
     told = ""
     if len(history):
         epochs = history["epoch"] + 1
-        loss.plot(epochs, history["valid_loss"], ".-", color="#d55e00", label="validation")
+        loss.plot(
+            epochs, history["valid_loss"].astype(float), ".-", color="#d55e00", label="validation"
+        )
         for name, colour in _dice_colours(training):
             column = f"dice_{name.replace(' ', '_')}"
             dice.plot(epochs, history[column].astype(float), ".-", color=colour, label=name)
@@ -286,6 +288,6 @@ def _comparison(watched: Watched, training: Training) -> str:
     micrograph = Micrograph(watched.pixels, training.settings.pixel_size)
     shown = [np.dstack([plot.grey(watched.pixels)] * 3)]
     shown += [plot.overlay(micrograph, labels) for labels in (watched.truth, watched.labels)]
-    text = "Validation image, its labels, and what the network sees"
-    text += f" after epoch {training.epochs_done}"
-    return f"<p>{text}.</p>" + png(np.hstack(shown), text, width=860)
+    text = f"{watched.name}, its labels, and what the network sees after epoch "
+    text += str(training.epochs_done)
+    return f"<p>{escape(text)}.</p>" + png(np.hstack(shown), text, width=860)

@@ -87,7 +87,7 @@ def test_stop_and_resume(opened, uninterrupted):
     wait_until(lambda: status(page).startswith("Stopped at step"), page, 10)
     cell_with(page, "complete()").get_by_text("left model.safetensors of").wait_for()
     assert page.locator("svg[aria-label^='Loss and Dice after']").count() == 1
-    assert page.locator("img[alt^='Validation image']").count() == 1
+    assert page.locator("img[alt^='sub-tem1_TEM.png, its labels']").count() == 1
 
     button(page, "Resume after epoch").click()
     wait_until(lambda: status(page).startswith("Ended at step 48 of 48"), page, 240)
