@@ -48,16 +48,24 @@ def sample(x: Tensor, grid: Tensor, mode: str) -> Tensor:
     )
 
 
-def random_intensity(x: Tensor) -> Tensor:
-    """Vary contrast, brightness, gamma, blur and noise of normalised images (n, 1, H, W)."""
+def random_intensity(x: Tensor, strength: float = 1.0) -> Tensor:
+    """Vary gamma, contrast, brightness, blur and noise of normalised images (n, 1, H, W).
+
+    Parameters
+    ----------
+    x : (n, 1, H, W) tensor
+    strength : float
+        Of all but the blur; 0 is none. Where grey values tell classes apart, little is better.
+    """
 
     def draw(low: float, high: float) -> Tensor:
         return low + (high - low) * torch.rand(len(x), 1, 1, 1, device=x.device)
 
-    x = x.clamp(min=0) ** torch.exp(draw(-0.5, 0.5))
-    x = x * draw(0.7, 1.3) + draw(-0.2, 0.2)
+    gamma, contrast, brightness, noise = (strength * k for k in (0.5, 0.3, 0.2, 0.12))
+    x = x.clamp(min=0) ** torch.exp(draw(-gamma, gamma))
+    x = x * draw(1 - contrast, 1 + contrast) + draw(-brightness, brightness)
     x = torch.where(draw(0, 1) < 0.3, _blur(x, sigma=0.5 + torch.rand(()).item()), x)
-    return x + draw(0, 0.12) * torch.randn_like(x)
+    return x + draw(0, noise) * torch.randn_like(x)
 
 
 def _blur(x: Tensor, sigma: float) -> Tensor:

@@ -47,6 +47,7 @@ def axon_block(
     patch: int = PATCH,
     patches_per_image: int = 32,
     valid_patch: int = 768,
+    grey_variation: float = 1.0,
 ) -> DataBlock:
     """Return the DataBlock for training on pairs of micrograph and mask.
 
@@ -63,6 +64,8 @@ def axon_block(
         Animals whose images are for validation.
     patch, valid_patch : int
         Sides of the patches in pixels of `pixel_size`.
+    grey_variation : float
+        How strongly grey values are varied, see `axonlab.augment.random_intensity`.
 
     Examples
     --------
@@ -92,7 +95,7 @@ def axon_block(
         get_items=repeat,
         splitter=FuncSplitter(is_valid),
         item_tfms=RandomPatch(round(patch * MARGIN), valid_patch),
-        batch_tfms=Augment(patch),
+        batch_tfms=Augment(patch, grey_variation),
     )
 
 
@@ -190,16 +193,19 @@ class Augment(RandTransform):
 
     split_idx = 0
 
-    def __init__(self, patch: int) -> None:
+    def __init__(self, patch: int, grey_variation: float = 1.0) -> None:
         super().__init__()
         self.patch = patch
+        self.grey_variation = grey_variation
 
     def before_call(self, b: tuple[Tensor, Tensor], split_idx: int) -> None:
         self.do = True
         self.grid = random_grid(len(b[0]), b[0].shape[-1], self.patch, b[0].device)
 
     def encodes(self, x: TensorImageBW) -> TensorImageBW:
-        return TensorImageBW(random_intensity(sample(x, self.grid, "bilinear")))
+        return TensorImageBW(
+            random_intensity(sample(x, self.grid, "bilinear"), self.grey_variation)
+        )
 
     def encodes(self, x: TensorMask) -> TensorMask:  # noqa: F811
         return TensorMask(sample(x[:, None].float(), self.grid, "nearest")[:, 0].long())

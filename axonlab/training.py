@@ -65,6 +65,8 @@ class Settings:
     epochs, patches_per_image, batch, patch : int
         In an epoch every training image gives `patches_per_image` random patches of `patch` pixels
         a side; `batch` of them make a step.
+    grey_variation : float
+        How strongly the grey values of patches are varied, 0 is not at all.
     learning_rate : float
         The highest of the cycle.
     patience : int
@@ -82,12 +84,20 @@ class Settings:
     patches_per_image: int = 32
     batch: int = 4
     patch: int = PATCH
+    grey_variation: float = 1.0
     learning_rate: float = 2e-3
     patience: int = 0
     seed: int = 0
 
     def __post_init__(self) -> None:
-        low = {"epochs": 1, "patches_per_image": 1, "batch": 2, "patch": 32, "patience": 0}
+        low = {
+            "epochs": 1,
+            "patches_per_image": 1,
+            "batch": 2,
+            "patch": 32,
+            "patience": 0,
+            "grey_variation": 0,
+        }
         for name, least in low.items():
             if getattr(self, name) < least:
                 raise ValueError(f"{name}: {getattr(self, name)} given, expected {least} or more.")
@@ -253,6 +263,7 @@ class Training:
             valid_animals=settings.valid_animals,
             patch=settings.patch,
             patches_per_image=settings.patches_per_image,
+            grey_variation=settings.grey_variation,
         )
         set_seed(settings.seed, reproducible=True)
         return block.dataloaders(self.pairs, bs=settings.batch, val_bs=1, num_workers=0)

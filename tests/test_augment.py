@@ -115,6 +115,15 @@ def test_intensity_stays_recognisable() -> None:
     assert dark.std() > 0.05
 
 
+def test_strength_scales_the_variation_of_grey() -> None:
+    """Without strength only blur is left, so that flat images stay as they are."""
+    torch.manual_seed(3)
+    x = torch.full((16, 1, 24, 24), 0.6)
+    assert random_intensity(x, 0.0).sub(x).abs().max() < 1e-5
+    little, much = (random_intensity(x, k).mean((1, 2, 3)).std() for k in (0.3, 1.0))
+    assert 0 < little < 0.6 * much
+
+
 def test_blur_keeps_the_mean() -> None:
     """Blurring spreads a point and neither adds nor removes light."""
     x = torch.zeros(1, 1, 15, 15)

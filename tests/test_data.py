@@ -227,7 +227,7 @@ def test_random_patches_hold_a_label() -> None:
 
 def test_image_and_mask_stay_aligned(monkeypatch: pytest.MonkeyPatch) -> None:
     """An image that is its own mask still is, after all the cutting and warping."""
-    monkeypatch.setattr(data, "random_intensity", lambda x: x)
+    monkeypatch.setattr(data, "random_intensity", lambda x, strength: x)
     coarse = np.random.default_rng(0).random((6, 7), np.float32)
     mask = torch.tensor(resize(coarse, (90, 105)) > 0.5)
     for seed in range(5):
@@ -265,7 +265,7 @@ def test_validation_is_not_varied() -> None:
 
 def test_augment_is_what_training_sees(pairs: list[Pair], monkeypatch: pytest.MonkeyPatch) -> None:
     """Grey values are varied in training batches and nowhere else."""
-    monkeypatch.setattr(data, "random_intensity", lambda x: x * 0 + 7)
+    monkeypatch.setattr(data, "random_intensity", lambda x, strength: x * 0 + 7)
     dls = loaders(pairs)
     assert (dls.train.one_batch()[0] == 7).all()
     assert not (dls.valid.one_batch()[0] == 7).any()

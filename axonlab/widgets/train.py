@@ -206,6 +206,9 @@ def _fields(training: Training) -> dict[str, ipywidgets.ValueWidget]:
             **_FIELD,
         )
 
+    def number(label: str, name: str) -> ipywidgets.ValueWidget:
+        return ipywidgets.FloatText(getattr(settings, name), description=label, **_FIELD)
+
     def choice(label: str, name: str, options: Any) -> ipywidgets.ValueWidget:
         value = getattr(settings, name)
         return ipywidgets.Dropdown(options=options, value=value, description=label, **_FIELD)
@@ -218,9 +221,8 @@ def _fields(training: Training) -> dict[str, ipywidgets.ValueWidget]:
         "patches_per_image": whole("patches per image", "patches_per_image", 1, 10_000),
         "batch": whole("batch", "batch", 2, 256),
         "patch": whole("patch (px)", "patch", 64, 2048, 32),
-        "learning_rate": ipywidgets.FloatText(
-            settings.learning_rate, description="learning rate", step=None, **_FIELD
-        ),
+        "learning_rate": number("learning rate", "learning_rate"),
+        "grey_variation": number("grey variation", "grey_variation"),
         "patience": whole("patience (epochs)", "patience", 0, 10_000),
         "seed": whole("seed", "seed", 0, 2**31 - 1),
         "valid_animals": ipywidgets.SelectMultiple(
@@ -259,7 +261,7 @@ def _curves(training: Training) -> str:
         for name, colour in _dice_colours(training):
             column = f"dice_{name.replace(' ', '_')}"
             dice.plot(epochs, history[column].astype(float), ".-", color=colour, label=name)
-            told += f", {name} {history[column].iloc[-1] or 0:.3f}"
+            told += f", {name} {history[column].astype(float).iloc[-1]:.3f}"
     for one, label in ((loss, "loss"), (dice, "Dice")):
         one.set(xlabel="epochs", ylabel=label, xlim=(0, training.settings.epochs))
         if one.has_data():
