@@ -1,14 +1,12 @@
-"""Networks and model files. A model file is one safetensors file that carries its own card."""
+"""Model files: one safetensors file holds the weights and the card. Ensembles, descriptions."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from importlib.metadata import version
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,134 +16,41 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
+from axonlab import markdown
 from axonlab.io import write_bytes
 from axonlab.micrograph import CLASSES, PERCENTILES, check_pixel_size
+from axonlab.networks import (
+    ARCHITECTURES,
+    FEATURES,
+    SIZES,
+    Ensemble,
+    ResNetUNet,
+    UNet,
+    architecture,
+    build,
+)
+
+__all__ = [
+    "FEATURES",
+    "SIZES",
+    "Ensemble",
+    "Model",
+    "ModelCard",
+    "ResNetUNet",
+    "UNet",
+    "architecture",
+    "describe",
+    "ensemble",
+    "fast_dtype",
+    "load_model",
+    "names",
+    "save_model",
+]
 
 WEIGHTS = Path(__file__).parent / "weights"
-FEATURES = (32, 64, 128, 192, 256)
 
-
-class UNet(nn.Module):
-    """U-Net in two or three dimensions whose receptive field is known exactly.
-
-    Every level has two convolutions with batch norm and ReLU; going down is max-pooling by the
-    level's stride, coming up is a 1×1 convolution and nearest-neighbour repetition. All padding
-    keeps the size, so an input whose sides are multiples of `stride` comes out unchanged in size.
-
-    Parameters
-    ----------
-    n_classes : int
-    in_channels : int
-    features : sequence of int
-        Channels per level, finest first.
-    strides : sequence of sequence of int, optional
-        Pooling step per axis between levels, one entry fewer than `features`; its length sets
-        the number of dimensions. 2 along y and x by default. Along an axis that is not pooled
-        below a level, that level's kernels are 1 wide: anisotropic volumes are mixed
-        along z only where their voxels have become as long as they are wide.
-
-    Attributes
-    ----------
-    stride : tuple of int
-        Total pooling step per axis: tiles start at its multiples.
-    halo : tuple of int
-        Context per axis, in input pixels and a multiple of `stride`, beyond which nothing
-        influences an aligned tile.
-
-    Notes
-    -----
-    Ronneberger, Fischer & Brox 2015, arXiv:1505.04597.
-    """
-
-    def __init__(
-        self,
-        n_classes: int,
-        in_channels: int = 1,
-        features: Sequence[int] = FEATURES,
-        strides: Sequence[Sequence[int]] | None = None,
-    ) -> None:
-        super().__init__()
-        steps = [tuple(s) for s in strides or [(2, 2)] * (len(features) - 1)]
-        axes = len(steps[0]) if steps else 0
-        if axes not in (2, 3) or len(steps) != len(features) - 1:
-            raise ValueError(
-                f"UNet: {len(features)} levels need {len(features) - 1} strides of 2 or 3 axes "
-                f"each, got {steps}."
-            )
-        self.steps = steps
-        # the coarsest level convolves like the one above it
-        self.kernels = [tuple(3 if s > 1 else 1 for s in step) for step in [*steps, steps[-1]]]
-        conv = nn.Conv2d if axes == 2 else nn.Conv3d
-        pool = nn.MaxPool2d if axes == 2 else nn.MaxPool3d
-
-        inputs = [in_channels, *features[:-1]]
-        self.down = nn.ModuleList(
-            _two_convolutions(*io, k) for *io, k in zip(inputs, features, self.kernels, strict=True)
-        )
-        self.pool = nn.ModuleList(pool(step) for step in steps)
-        self.narrow = nn.ModuleList(conv(low, high, 1) for high, low in pairwise(features))
-        self.up = nn.ModuleList(
-            _two_convolutions(2 * f, f, k)
-            for f, k in zip(features[:-1], self.kernels[:-1], strict=True)
-        )
-        self.head = conv(features[0], n_classes, 1)
-
-        self.stride = tuple(math.prod(s) for s in zip(*steps, strict=True))
-        self.halo = tuple(self._axis_halo(axis) for axis in range(axes))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return logits (batch, n_classes, …) for images (batch, in_channels, …)."""
-        skips = []
-        for down, pool in zip(self.down, self.pool, strict=False):
-            x = down(x)
-            skips.append(x)
-            x = pool(x)
-        x = self.down[-1](x)
-        for i in reversed(range(len(skips))):
-            x = _repeat(self.narrow[i](x), self.steps[i])
-            x = self.up[i](torch.cat([skips[i], x], dim=1))
-        return self.head(x)
-
-    def _axis_halo(self, axis: int) -> int:
-        """Follow an aligned block of outputs back to the interval of inputs it depends on."""
-        reach = [2 * (kernel[axis] // 2) for kernel in self.kernels]  # of a level's two kernels
-
-        def encoder_interval(level: int, low: int, high: int) -> tuple[int, int]:
-            if level == len(self.steps):
-                return low, high
-            low, high = low - reach[level], high + reach[level]  # the decoder's kernels
-            step = self.steps[level][axis]
-            deep_low, deep_high = encoder_interval(level + 1, low // step, high // step)
-            deep_low -= reach[level + 1]
-            deep_high += reach[level + 1]
-            return min(low, deep_low * step), max(high, deep_high * step + step - 1)
-
-        stride = self.stride[axis]
-        low, high = encoder_interval(0, 0, stride - 1)
-        context = max(-low, high - (stride - 1)) + reach[0]
-        return -(-context // stride) * stride
-
-
-def _two_convolutions(inputs: int, outputs: int, kernel: tuple[int, ...]) -> nn.Sequential:
-    conv = nn.Conv2d if len(kernel) == 2 else nn.Conv3d
-    norm = nn.BatchNorm2d if len(kernel) == 2 else nn.BatchNorm3d
-    padding = tuple(k // 2 for k in kernel)
-    layers: list[nn.Module] = []
-    for n in (inputs, outputs):
-        layers += [
-            conv(n, outputs, kernel, padding=padding, bias=False),  # type: ignore[arg-type]
-            norm(outputs),
-            nn.ReLU(inplace=True),
-        ]
-    return nn.Sequential(*layers)
-
-
-def _repeat(x: Tensor, step: tuple[int, ...]) -> Tensor:
-    return nn.functional.interpolate(x, scale_factor=[float(s) for s in step], mode="nearest")
-
-
-ARCHITECTURES = {"UNet": UNet}
-
+TEMPERATURE_RANGE = (1e-3, 1e3)
+"""Temperatures outside are mistakes, and could overflow."""
 
 SIZES = {"small": (16, 32, 64, 96, 128), "default": FEATURES}
 
@@ -185,6 +90,9 @@ class ModelCard:
         ``{"class": "UNet", …}`` and the keyword arguments that rebuild the network.
     percentiles : pair of float
         Percentiles of each whole image that become 0 and 1 before the network sees it.
+    temperature : float
+        Logits are divided by it, so that probabilities say how often the network is right
+        (Guo et al. 2017, arXiv:1706.04599). At 1 they are as the network gives them.
     description, licence, citation : str
     training, scores, versions : dict
         Data and split, measured scores, and the software it was made with.
@@ -195,6 +103,7 @@ class ModelCard:
     pixel_size: float
     architecture: dict[str, Any]
     percentiles: tuple[float, float] = PERCENTILES
+    temperature: float = 1.0
     description: str = ""
     licence: str = ""
     citation: str = ""
@@ -205,12 +114,20 @@ class ModelCard:
     def __post_init__(self) -> None:
         # As it is read back from a file: what JSON cannot hold fails now, not after a training.
         for name in ("classes", "architecture", "training", "scores", "versions"):
-            object.__setattr__(self, name, json.loads(json.dumps(getattr(self, name))))
+            value = json.loads(json.dumps(getattr(self, name)))
+            expected = list if name == "classes" else dict
+            if not isinstance(value, expected):
+                raise ValueError(
+                    f"Model card: {name} is {value!r}, expected a {expected.__name__}."
+                )
+            object.__setattr__(self, name, value)
         low, high = map(float, self.percentiles)
         object.__setattr__(self, "percentiles", (low, high))
         if not 0 <= low < high <= 100:
             raise ValueError(f"Model card: percentiles {low:g} and {high:g}, expected 0 to 100.")
-        check_pixel_size(self.pixel_size, "Model card")
+        pixel_size = check_pixel_size(self.pixel_size, "Model card")
+        object.__setattr__(self, "pixel_size", pixel_size)
+        object.__setattr__(self, "temperature", check_temperature(self.temperature, "Model card"))
         unknown = [c for c in self.classes if c not in CLASSES]
         if unknown:
             raise ValueError(f"Model card: unknown classes {unknown}, known are {list(CLASSES)}.")
@@ -227,17 +144,28 @@ class ModelCard:
 
     def build(self) -> nn.Module:
         """Return the card's network with fresh weights."""
-        arguments = {k: v for k, v in self.architecture.items() if k != "class"}
-        return ARCHITECTURES[self.architecture["class"]](**arguments)
+        return build(self.architecture)
 
 
 @dataclass(frozen=True)
 class Model:
-    """A network with its card; `sha256` is that of the file it was read from."""
+    """A network with its card; `sha256` is that of the file it was read from, "" if of none."""
 
     network: nn.Module
     card: ModelCard
     sha256: str
+
+
+def check_temperature(temperature: float, name: str) -> float:
+    """Return a temperature as float, or raise ValueError when it is absurd."""
+    low, high = TEMPERATURE_RANGE
+    value = float(temperature)
+    if not low <= value <= high:
+        raise ValueError(
+            f"{name}: a temperature of {value:g}, expected {low:g} to {high:g}. At 1, "
+            "probabilities are as the network gives them."
+        )
+    return value
 
 
 def fast_dtype(device: str) -> torch.dtype:
@@ -314,3 +242,141 @@ def _parse(path: Path, content: bytes) -> tuple[ModelCard, dict[str, Tensor]]:
             ".safetensors with a model card; pickled models (.pkl, .pth) are never opened, "
             "because opening one can run any code."
         ) from error
+
+
+def ensemble(members: Sequence[Model], name: str) -> Model:
+    """Join models into one whose probabilities are the mean of theirs.
+
+    The temperatures of the members are not taken over: their mean is sharper or softer than each
+    of them, so calibrate the ensemble itself (Rahaman & Thiery 2021, arXiv:2007.08792).
+
+    Parameters
+    ----------
+    members : sequence of Model
+        At least two, of the same classes, pixel size, percentiles and channels.
+    name : str
+
+    Returns
+    -------
+    Model
+        With copies of the members' weights; `save_model` writes it as any other. Its card names
+        the members and, as left out, the animals that none of them has seen.
+
+    Raises
+    ------
+    ValueError
+        If the members do not go together.
+    """
+    if not members:
+        raise ValueError(f"Ensemble {name!r}: no members, expected at least 2 models.")
+    cards = [member.card for member in members]
+    agreed = ("classes", "pixel_size", "percentiles")
+    given = {what: [getattr(card, what) for card in cards] for what in agreed}
+    given["in_channels"] = [card.architecture.get("in_channels", 1) for card in cards]
+    for what, values in given.items():
+        if any(value != values[0] for value in values):
+            raise ValueError(
+                f"Ensemble {name!r}: its members differ in {what}, {values}. Take models that "
+                "were trained for the same images and classes."
+            )
+    card = replace(
+        cards[0],
+        name=name,
+        architecture={
+            "class": "Ensemble",
+            "n_classes": len(cards[0].classes),
+            "members": [card.architecture for card in cards],
+        },
+        temperature=1.0,
+        description=" ".join(
+            [f"Ensemble of {len(cards)} models.", *_distinct(cards, "description")]
+        ),
+        licence="; ".join(_distinct(cards, "licence")),
+        citation="; ".join(_distinct(cards, "citation")),
+        training=_training_of_all(members),
+        scores={},
+        versions=_versions(),
+    )
+    network = card.build()
+    for own, member in zip(network.members, members, strict=True):
+        own.load_state_dict(member.network.state_dict())
+    return Model(network.eval(), card, sha256="")
+
+
+def _distinct(cards: Sequence[ModelCard], entry: str) -> list[str]:
+    """Return what the cards say under an entry, each text once."""
+    return list(dict.fromkeys(str(text) for card in cards if (text := getattr(card, entry))))
+
+
+def _training_of_all(members: Sequence[Model]) -> dict[str, Any]:
+    def animals(member: Model, entry: str) -> list[str]:
+        found = member.card.training.get(entry, [])
+        return [str(animal) for animal in found] if isinstance(found, list) else []
+
+    left_out = [animals(member, "left_out") for member in members]
+    seen = {animal for member in members for animal in animals(member, "animals")}
+    return {
+        "members": [
+            {"name": member.card.name, "sha256": member.sha256, "left_out": out}
+            for member, out in zip(members, left_out, strict=True)
+        ],
+        "animals": sorted(seen),
+        "left_out": sorted(set.intersection(*map(set, left_out)) - seen),
+    }
+
+
+def describe(model: str | Path | Model) -> str:
+    """Return a model's card as Markdown, for people: ``IPython.display.Markdown(describe("sem"))``.
+
+    Cards can come from strangers: what they say is shown as plain text, never as markup.
+
+    Parameters
+    ----------
+    model : str, path or Model
+        Name of a model that comes with axonlab, a model file, or a loaded model.
+    """
+    if not isinstance(model, Model):
+        model = load_model(model)
+    card = model.card
+    low, high = card.percentiles
+    facts = {
+        "Classes": card.classes,
+        "Pixel size": f"{card.pixel_size:g} µm",
+        "Grey values": f"percentiles {low:g} and {high:g} of the image become 0 and 1",
+        "Network": _network_text(model),
+        "Temperature": card.temperature,
+        "Licence": card.licence,
+        "Citation": card.citation,
+        "Versions": card.versions,
+        "SHA-256 of the file": model.sha256,
+    }
+    rows = {key: row for key, row in card.scores.items() if isinstance(row, dict)}
+    others = {key: value for key, value in card.scores.items() if key not in rows}
+    sections = {
+        f"# {markdown.plain(card.name)}": [
+            markdown.plain(card.description),
+            markdown.bullets(facts),
+        ],
+        "## Scores": [markdown.table(rows) if rows else "", markdown.bullets(others)],
+        "## Training": [markdown.bullets(_with_end_of_curve(card.training))],
+    }
+    parts = [part for head, body in sections.items() if any(body) for part in (head, *body) if part]
+    return "\n\n".join(parts) + "\n"
+
+
+def _network_text(model: Model) -> str:
+    architecture = model.card.architecture
+    kinds = [member["class"] for member in architecture.get("members", [])]
+    members = f" of {len(kinds)} ({', '.join(dict.fromkeys(kinds))})" if kinds else ""
+    parameters = sum(weights.numel() for weights in model.network.parameters())
+    return f"{architecture['class']}{members}, {parameters:,} parameters"
+
+
+def _with_end_of_curve(training: dict[str, Any]) -> dict[str, Any]:
+    """Replace the curve, which is long, by its last values."""
+    told = {key: value for key, value in training.items() if key != "curve"}
+    if isinstance(curve := training.get("curve"), dict):
+        told["end of the curve"] = {
+            key: values[-1] for key, values in curve.items() if isinstance(values, list) and values
+        }
+    return told

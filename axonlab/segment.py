@@ -1,4 +1,4 @@
-"""A trained model over an image: probabilities, and the classes they mean."""
+"""A trained model over an image: probabilities, the classes they mean, and how sure that is."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import entr
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from axonlab.micrograph import Micrograph, at_model_scale, classify, resize
-from axonlab.models import Model, fast_dtype, load_model
+from axonlab.models import Ensemble, Model, check_temperature, fast_dtype, load_model
 
 TILE = 768
 """Side of a tile in pixels of the model: bounds the memory of the activations to some 300 MB."""
@@ -74,15 +75,9 @@ def segment(
     if not isinstance(model, Model):
         model = load_model(model)
     card = model.card
+    pixels, grey_range = _seen_by(model, micrograph)
+    coarse = predict(model.network, pixels, tile=tile, temperature=card.temperature)
     own_shape = micrograph.pixels.shape
-    if not MIN_RESAMPLING <= micrograph.pixel_size / card.pixel_size <= MAX_RESAMPLING:
-        raise ValueError(
-            f"{micrograph.name}: pixels of {micrograph.pixel_size:g} µm are too far from the "
-            f"{card.pixel_size:g} µm at which the model {card.name!r} works. Check the pixel size "
-            "(µm, not nm), or take a model for this magnification."
-        )
-    pixels, grey_range = at_model_scale(micrograph, card.pixel_size, card.percentiles)
-    coarse = predict(model.network, pixels, tile=tile)
     probabilities = np.stack([resize(plane, own_shape) for plane in coarse])
     provenance = {
         "image": micrograph.name,
@@ -94,6 +89,7 @@ def segment(
         "model": card.name,
         "model_sha256": model.sha256,
         "model_pixel_size_um": card.pixel_size,
+        "temperature": card.temperature,
         "classes": card.classes,
         "versions": {name: version(name) for name in ("axonlab", "torch", "numpy")},
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -102,17 +98,86 @@ def segment(
     return Segmentation(labels, probabilities, list(card.classes), provenance)
 
 
+def disagreement(micrograph: Micrograph, model: str | Path | Model) -> NDArray[np.float32]:
+    """Return how much the members of an ensemble disagree about every pixel of a micrograph.
+
+    It is high where the members are sure of different classes, as on tissue none of them has
+    seen, and low where all of them are unsure alike, as on the edge between two classes. Such
+    images are the ones to label next.
+
+    Parameters
+    ----------
+    micrograph : Micrograph
+    model : str, path or Model
+        An ensemble (`axonlab.models.ensemble`).
+
+    Returns
+    -------
+    (H, W) float32 array
+        Mutual information of class and member in bits, on the grid of the micrograph: 0 where all
+        agree, at most the logarithm to base 2 of the number of classes or members.
+
+    Raises
+    ------
+    ValueError
+        If the model is no ensemble, or the pixel size is absurdly far from the model's.
+
+    Notes
+    -----
+    Entropy of the mean of the members' probabilities minus the mean of their entropies (Houlsby
+    et al. 2011, arXiv:1112.5745). The members are taken without a temperature, which belongs to
+    their mean.
+    """
+    if not isinstance(model, Model):
+        model = load_model(model)
+    if not isinstance(model.network, Ensemble):
+        raise ValueError(
+            f"The model {model.card.name!r} is one network, and disagreement needs several: join "
+            "models of the same classes with axonlab.models.ensemble."
+        )
+    pixels, _ = _seen_by(model, micrograph)
+    members = model.network.members
+    mean, mean_entropy = 0.0, 0.0
+    for member in members:
+        probabilities = predict(member, pixels)
+        mean += probabilities / len(members)
+        mean_entropy += entr(probabilities).sum(0) / len(members)
+    bits = (entr(mean).sum(0) - mean_entropy) / np.log(2)
+    return resize(bits.clip(min=0), micrograph.pixels.shape)
+
+
+def _seen_by(
+    model: Model, micrograph: Micrograph
+) -> tuple[NDArray[np.float32], tuple[float, float]]:
+    """Return what a model sees of a micrograph, and the grey values that became 0 and 1."""
+    card = model.card
+    if not MIN_RESAMPLING <= micrograph.pixel_size / card.pixel_size <= MAX_RESAMPLING:
+        raise ValueError(
+            f"{micrograph.name}: pixels of {micrograph.pixel_size:g} µm are too far from the "
+            f"{card.pixel_size:g} µm at which the model {card.name!r} works. Check the pixel size "
+            "(µm, not nm), or take a model for this magnification."
+        )
+    return at_model_scale(micrograph, card.pixel_size, card.percentiles)
+
+
 def predict(
-    network: nn.Module, pixels: NDArray[np.float32], *, tile: int = TILE
+    network: nn.Module,
+    pixels: NDArray[np.float32],
+    *,
+    tile: int = TILE,
+    temperature: float = 1.0,
 ) -> NDArray[np.float32]:
     """Return the class probabilities of normalised pixels at the network's resolution.
 
     Parameters
     ----------
-    network : UNet
+    network : Module
+        One of `axonlab.networks`: it knows its stride and its halo.
     pixels : (H, W) float32 array
     tile : int
         Side of a tile, rounded up to a multiple of the network's stride.
+    temperature : float
+        Logits are divided by it.
 
     Returns
     -------
@@ -125,11 +190,12 @@ def predict(
     rounding of the convolutions. On CPU and GPU alike batch norm is folded into the convolutions,
     and arithmetic is bfloat16 where the machine computes it fast.
     """
+    check_temperature(temperature, "Prediction")
+    if tile < 1:
+        raise ValueError(f"A tile of {tile} pixels: expected at least 1.")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     dtype = fast_dtype(device)
     ready = _fold_batch_norm(network).to(device, dtype, memory_format=torch.channels_last)
-    if tile < 1:
-        raise ValueError(f"A tile of {tile} pixels: expected at least 1.")
     tile_height, tile_width = (-(-tile // step) * step for step in network.stride)
     height, width = pixels.shape
     padding = [(0, -n % step) for n, step in zip(pixels.shape, network.stride, strict=True)]
@@ -140,7 +206,8 @@ def predict(
         columns, x = _window(left, tile_width, network.halo[1], padded.shape[3])
         with torch.inference_mode():
             view = padded[..., rows, columns].to(device, dtype, memory_format=torch.channels_last)
-            part = ready(view)[0, :, y, x].float().softmax(0).cpu().numpy()
+            logits = ready(view)[0, :, y, x].float() / temperature
+            part = logits.softmax(0).cpu().numpy()
         if result is None:
             result = np.empty((len(part), *padded.shape[2:]), np.float32)
         result[:, top : top + tile_height, left : left + tile_width] = part
@@ -160,7 +227,7 @@ def _fold_batch_norm(network: nn.Module) -> nn.Module:
     folded = copy.deepcopy(network).eval()
     for block in [m for m in folded.modules() if isinstance(m, nn.Sequential)]:
         for i in range(len(block) - 1):
-            if isinstance(block[i + 1], nn.BatchNorm2d):
+            if isinstance(block[i], nn.Conv2d) and isinstance(block[i + 1], nn.BatchNorm2d):
                 block[i] = fuse_conv_bn_eval(block[i], block[i + 1])
                 block[i + 1] = nn.Identity()
     return folded
