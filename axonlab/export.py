@@ -100,7 +100,8 @@ def to_bioimageio(
     ImportError
         If bioimageio.spec, onnx or onnxscript is not installed.
     ValueError
-        If the licence is not an SPDX identifier, or the description is not valid.
+        If the licence is not an SPDX identifier, no author is given, or bioimageio.spec finds the
+        description invalid.
     FileExistsError
         If the file exists and `overwrite` is false.
 
@@ -114,6 +115,8 @@ def to_bioimageio(
     if path.suffix != ".zip":
         raise ValueError(f"{path}: a package for bioimage.io is a .zip file; change the name.")
     _check_licence(model.card)
+    if not authors:
+        raise ValueError("A package for bioimage.io with no authors: pass authors=['Ada Person'].")
     grey = _example(model, micrograph)
     low, high = intensity_range(grey, model.card.percentiles)
     with torch.inference_mode():

@@ -52,13 +52,6 @@ WEIGHTS = Path(__file__).parent / "weights"
 TEMPERATURE_RANGE = (1e-3, 1e3)
 """Temperatures outside are mistakes, and could overflow."""
 
-SIZES = {"small": (16, 32, 64, 96, 128), "default": FEATURES}
-
-
-def architecture(size: str, n_classes: int) -> dict[str, Any]:
-    return {"class": "UNet", "n_classes": n_classes, "features": SIZES[size]}
-
-
 # what a damaged or hostile file can make the parser and the network raise
 _DAMAGE = (
     SafetensorError,

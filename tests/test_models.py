@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import pickle
 import struct
 from dataclasses import asdict, replace
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from markdown_it import MarkdownIt
 from safetensors.torch import save as save_tensors
 from torch import nn
 
 from axonlab import models
-from axonlab.models import Model, ModelCard, UNet, load_model, save_model
+from axonlab.models import Model, ModelCard, describe, ensemble, load_model, save_model
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -201,6 +204,17 @@ BAD_CARDS: dict[str, Any] = {
     "percentiles reversed": {"percentiles": [99, 1]},
     "one percentile": {"percentiles": [1]},
     "unknown architecture": {"architecture": {"class": "os.system", "n_classes": 3}},
+    "temperature zero": {"temperature": 0},
+    "negative temperature": {"temperature": -1},
+    "temperature that is no number": {"temperature": math.nan},
+    "infinite temperature": {"temperature": math.inf},
+    "temperature that would overflow": {"temperature": 1e-40},
+    "temperature beyond float": {"temperature": 10**400},
+    "temperature as text": {"temperature": "hot"},
+    "no temperature": {"temperature": None},
+    "training as a list": {"training": ["8 images"]},
+    "scores as text": {"scores": "good"},
+    "no versions": {"versions": None},
     "architecture of the wrong type": {"architecture": ["UNet"]},
     "architecture as text": {"architecture": "UNet"},
     "unhashable architecture": {"architecture": {"class": []}},
@@ -230,6 +244,8 @@ def test_deeply_nested_cards_are_refused(tmp_path: Path) -> None:
         load_model(path)
 
 
+ENSEMBLE = {"class": "Ensemble", "n_classes": 3}
+
 BAD_NETWORKS: dict[str, Any] = {
     "other widths": {"features": [2, 8]},
     "more levels": {"features": [2, 4, 8]},
@@ -242,6 +258,25 @@ BAD_NETWORKS: dict[str, Any] = {
     "mixed dimensions": {"features": [2, 4, 8], "strides": [[2, 2], [2, 2, 2]]},
     "one level": {"features": [2]},
     "no level": {"features": []},
+    "levels without end": {"features": [1] * 100_000},
+    "an ensemble without members": {"class": "Ensemble"},
+    **{
+        f"an ensemble of {what}": ENSEMBLE | {"members": members}
+        for what, members in {
+            "none": [],
+            "one": [ARCHITECTURE],
+            "very many": [ARCHITECTURE] * 100_000,
+            "a number": 10**12,
+            "texts": ["UNet", "UNet"],
+            "a table": {"UNet": 1, "ResNetUNet": 2},
+            "unknown networks": [ARCHITECTURE | {"class": "os.system"}] * 2,
+            "nameless networks": [{"n_classes": 3}] * 2,
+            "ensembles": [ENSEMBLE | {"members": [ARCHITECTURE] * 2}] * 2,
+            "other classes": [ARCHITECTURE, ARCHITECTURE | {"n_classes": 4}],
+            "terabytes": [ARCHITECTURE | {"features": [2, 10**7]}] * 2,
+            "two and three dimensions": [ARCHITECTURE, ARCHITECTURE | {"strides": [[2, 2, 2]]}],
+        }.items()
+    },
 }
 
 
@@ -250,7 +285,8 @@ def test_networks_that_do_not_fit_the_weights_are_refused(
     change: dict[str, Any], tmp_path: Path
 ) -> None:
     """An architecture that is not the one of the weights takes no memory and names the file."""
-    card = asdict(CARD) | {"architecture": ARCHITECTURE | change}
+    card = asdict(CARD)
+    card["architecture"] = change if "members" in change else ARCHITECTURE | change
     path = write(tmp_path / "m.safetensors", card)
     with pytest.raises(ValueError, match=r"m\.safetensors: the weights do not fit the model card"):
         load_model(path)
@@ -289,77 +325,251 @@ def test_card_of_the_future_is_read(tmp_path: Path) -> None:
     assert load_model(path).card == CARD
 
 
-# --- the U-Net's stride and halo
-
-NETWORKS: list[tuple[tuple[int, ...], tuple[tuple[int, ...], ...] | None]] = [
-    ((1, 1), None),
-    ((1, 1, 1), None),
-    ((1, 1, 1, 1), None),
-    ((1, 1, 1), ((2, 1), (1, 2))),
-    ((1, 1, 1), ((3, 2), (2, 4))),
-    ((1, 1), ((2, 2, 2),)),
-    ((1, 1, 1), ((1, 2, 2), (2, 2, 2))),
-    ((1, 1, 1, 1), ((1, 2, 2), (1, 2, 2), (2, 2, 2))),
-]
+def test_cards_without_a_temperature_are_read(saved: Path) -> None:
+    """Files from before there were temperatures mean 1."""
+    card = asdict(CARD)
+    del card["temperature"]
+    assert load_model(write(saved, card)).card.temperature == 1
+    assert load_model(write(saved, card | {"temperature": 2})).card.temperature == 2
 
 
-def linear(network: UNet) -> UNet:
-    """Make every path through a network count: no path is cut by a maximum or a sign."""
-    for parent in list(network.modules()):
-        for name, child in list(parent.named_children()):
-            if isinstance(child, nn.ReLU):
-                setattr(parent, name, nn.Identity())
-            elif isinstance(child, nn.MaxPool2d | nn.MaxPool3d):
-                average = nn.AvgPool2d if isinstance(child, nn.MaxPool2d) else nn.AvgPool3d
-                setattr(parent, name, average(child.kernel_size))
+def test_numbers_on_a_card_are_numbers(saved: Path) -> None:
+    """A pixel size and a temperature written as text are read as what they say."""
+    card = load_model(write(saved, asdict(CARD) | {"pixel_size": "0.1", "temperature": "2"})).card
+    assert (card.pixel_size, card.temperature) == (0.1, 2.0)
+
+
+# --- ensembles
+
+
+def member(name: str = "a", features: tuple[int, ...] = (2, 4), **changes: Any) -> Model:
+    """Return a model with random weights that could have been read from a file."""
+    architecture = {"class": "UNet", "n_classes": 3, "features": features}
+    card = replace(CARD, name=name, architecture=architecture, **changes)
+    return Model(card.build().eval(), card, sha256=name * 64)
+
+
+def test_ensemble_is_the_mean_of_its_members(tmp_path: Path) -> None:
+    """Written and read back, an ensemble gives the mean of the probabilities of its members."""
+    members = [member("a"), member("b", (3, 4, 5)), member("c")]
+    path = save_model(tmp_path / "m.safetensors", *both(ensemble(members, "three")))
+    loaded = load_model(path)
+    assert loaded.card.name == "three"
+    assert loaded.network.stride == (4, 4)
+    x = torch.rand(2, 1, 16, 24)
+    with torch.inference_mode():
+        wanted = torch.stack([m.network(x).softmax(1) for m in members]).mean(0)
+        torch.testing.assert_close(loaded.network(x).softmax(1), wanted, rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(loaded.network(x).exp(), wanted, rtol=1e-5, atol=1e-6)
+
+
+def both(model: Model) -> tuple[nn.Module, ModelCard]:
+    """Return what `save_model` takes."""
+    return model.network, model.card
+
+
+def test_ensemble_copies_its_members() -> None:
+    """Training an ensemble leaves the models alone it was made of."""
+    first = member("a")
+    before = {key: value.clone() for key, value in first.network.state_dict().items()}
+    joined = ensemble([first, member("b")], "two")
     with torch.no_grad():
-        for weights in network.parameters():
-            weights.fill_(1)
-    return network.eval().double()
+        for weights in joined.network.parameters():
+            weights.zero_()
+    assert all(torch.equal(value, before[key]) for key, value in first.network.state_dict().items())
 
 
-@pytest.mark.parametrize(("features", "strides"), NETWORKS)
-def test_stride_and_halo_against_brute_force(
-    features: tuple[int, ...], strides: tuple[tuple[int, ...], ...] | None
-) -> None:
-    """Gradients show which inputs reach an aligned block: all within the halo, which is tight."""
-    network = UNet(1, features=features, strides=strides)
-    steps = strides or ((2, 2),) * (len(features) - 1)
-    stride = tuple(int(torch.tensor(s).prod()) for s in zip(*steps, strict=True))
-    assert network.stride == stride
-    network = linear(network)
-    for axis, (step, halo) in enumerate(zip(stride, network.halo, strict=True)):
-        assert halo % step == 0
-        # one axis at a time; the others as short as they can be
-        shape = list(stride)
-        shape[axis] = 2 * halo + 3 * step
-        x = torch.ones(1, 1, *shape, dtype=torch.double, requires_grad=True)
-        first = halo + step
-        network(x).narrow(axis + 2, first, step).sum().backward()
-        assert x.grad is not None
-        others = tuple(i for i in range(x.ndim) if i != axis + 2)
-        reached = torch.nonzero(x.grad.abs().sum(others)).flatten()
-        context = max(first - int(reached.min()), int(reached.max()) - (first + step - 1))
-        assert halo - step < context <= halo
+def test_card_of_an_ensemble_names_its_members() -> None:
+    """It tells files and animals; what one member has seen is not left out by the ensemble."""
+    about = {"description": "Nerves", "licence": "MIT"}
+    folds = {"a": ["1", "9"], "b": ["2", "9"]}
+    members = [
+        member(
+            name,
+            citation=f"Paper {name}",
+            temperature=2.0,
+            training={"left_out": out, "animals": [a for a in "123" if a not in out]},
+            **about,
+        )
+        for name, out in folds.items()
+    ]
+    card = ensemble(members, "two").card
+    assert card.training == {
+        "members": [
+            {"name": "a", "sha256": "a" * 64, "left_out": ["1", "9"]},
+            {"name": "b", "sha256": "b" * 64, "left_out": ["2", "9"]},
+        ],
+        "animals": ["1", "2", "3"],
+        "left_out": ["9"],
+    }
+    assert card.temperature == 1
+    assert card.scores == {}
+    assert card.licence == "MIT"
+    assert card.citation == "Paper a; Paper b"
+    assert card.description == "Ensemble of 2 models. Nerves"
 
 
-@pytest.mark.parametrize(("features", "strides"), NETWORKS)
-def test_sizes_are_kept(
-    features: tuple[int, ...], strides: tuple[tuple[int, ...], ...] | None
-) -> None:
-    """An input whose sides are multiples of the stride comes out at its size."""
-    network = UNet(4, in_channels=2, features=features, strides=strides).eval()
-    shape = [2 * s for s in network.stride]
-    assert network(torch.rand(1, 2, *shape)).shape == (1, 4, *shape)
+@pytest.mark.parametrize("told", [{}, {"left_out": 3}, {"animals": None, "left_out": [[], 2]}])
+def test_members_that_tell_nothing_or_nonsense(told: dict[str, Any]) -> None:
+    """Animals that are not told leave none that the ensemble can claim to have left out."""
+    members = [member("a", training=told), member("b", training={"left_out": ["1"]})]
+    assert ensemble(members, "two").card.training["left_out"] == []
 
 
 @pytest.mark.parametrize(
-    ("features", "strides"),
-    [((2,), None), ((2, 4), ((2,),)), ((2, 4), ((2, 2), (2, 2))), ((2, 4), ((2, 2, 2, 2),))],
+    ("change", "message"),
+    [
+        ({"classes": ["background", "axon", "myelin"]}, "differ in classes"),
+        ({"pixel_size": 0.2}, r"differ in pixel_size, \[0\.1, 0\.2\]"),
+        ({"percentiles": (0, 100)}, "differ in percentiles"),
+        ({"architecture": ARCHITECTURE | {"in_channels": 2}}, "differ in in_channels"),
+    ],
 )
-def test_impossible_networks_are_refused(
-    features: tuple[int, ...], strides: tuple[tuple[int, ...], ...] | None
-) -> None:
-    """The number of strides and their axes are checked."""
-    with pytest.raises(ValueError, match="levels need"):
-        UNet(2, features=features, strides=strides)
+def test_models_that_do_not_go_together_are_refused(change: dict[str, Any], message: str) -> None:
+    """Members agree on what they see and what they answer, and the error says on what not."""
+    other = replace(CARD, **change)
+    with pytest.raises(ValueError, match=message):
+        ensemble([member(), Model(other.build(), other, "")], "two")
+
+
+def test_ensembles_have_several_members_and_no_ensembles() -> None:
+    """None, one, too many and ensembles of ensembles are refused."""
+    pair = ensemble([member("a"), member("b")], "two")
+    with pytest.raises(ValueError, match="no members"):
+        ensemble([], "none")
+    with pytest.raises(ValueError, match="1 members, expected 2 to"):
+        ensemble([member()], "one")
+    with pytest.raises(ValueError, match="33 members, expected 2 to"):
+        ensemble([member()] * 33, "many")
+    with pytest.raises(ValueError, match="is an ensemble itself"):
+        ensemble([pair, member()], "nested")
+
+
+# --- descriptions
+
+TAGS = {"h1", "h2", "p", "ul", "li", "strong", "table", "thead", "tbody", "tr", "th", "td", "hr"}
+
+
+class Page(HTMLParser):
+    """What a browser would make of HTML: its tags and the text it shows."""
+
+    def __init__(self, markdown: str) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.text = ""
+        self.feed(MarkdownIt("commonmark", {"html": True}).enable("table").render(markdown))
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        """Note a tag, and any attribute as another one."""
+        self.tags |= {tag, *(key for key, _ in attrs)}
+
+    def handle_data(self, data: str) -> None:
+        """Note a text."""
+        self.text += data
+
+
+def test_description_tells_the_card(saved: Path) -> None:
+    """By path, name or model: classes, sizes, data, scores, parameters and hash are told."""
+    card = replace(
+        CARD,
+        description="Nerves in SEM",
+        licence="CC-BY-4.0",
+        citation="Somebody 2020",
+        temperature=1.25,
+        training={"animals": ["r1", "r2"], "left_out": ["r3"], "curve": {"loss": [7.5, 0.25]}},
+        scores={"image_1": {"axon": 0.91234, "myelin": 1}, "image_2": {"iou": 0.5}, "mean": 0.7},
+    )
+    save_model(saved, card.build(), card, overwrite=True)
+    text = describe(saved)
+    assert text == describe(load_model(saved))
+    page = Page(text)
+    assert page.tags <= TAGS
+    parameters = sum(weights.numel() for weights in card.build().parameters())
+    told = ["tiny", "Nerves in SEM", "background, myelin, axon", "0.1 µm", "percentiles 1 and 99"]
+    told += ["Temperature: 1.25", "CC-BY-4.0", "Somebody 2020", "r1, r2", "left out: r3", "0.9123"]
+    told += [
+        "image_2",
+        "iou",
+        "mean: 0.7",
+        f"UNet, {parameters} parameters",
+        "loss: 0.25",
+        "axonlab: ",
+    ]
+    assert [word for word in [*told, load_model(saved).sha256] if word not in page.text] == []
+    assert "7.5" not in text
+
+
+def test_description_of_an_ensemble_tells_its_members() -> None:
+    """How many networks of which kinds, and which files they come from."""
+    text = Page(describe(ensemble([member("a"), member("b")], "two"))).text
+    assert "Ensemble of 2 (UNet)" in text
+    assert "b" * 64 in text
+
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    "[click](javascript:alert(1))",
+    "![](https://example.org/pixel.png)",
+    "<https://example.org>",
+    "`code` **bold** _it_ ~~s~~",
+    "a | b |\n|---|---|\n| c | d |",
+    "end\n\n<iframe src=x>\n\n# more",
+    "$\\href{javascript:alert(1)}{x}$",
+    "&lt;b&gt;",
+    "\u202eevil \ud800 \x00",
+    "```\nfence",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_cards_are_shown_and_not_run(text: str, tmp_path: Path) -> None:
+    """Whatever a stranger writes, wherever, is text: no tag, link, picture or formula."""
+    card = asdict(CARD) | {
+        "name": text,
+        "description": text,
+        "licence": text,
+        "citation": [text, {text: text}],
+        "training": {text: text, "left_out": {text: [text]}, "curve": {text: [text]}},
+        "scores": {text: {text: text}, "x": text},
+        "versions": {text: text},
+    }
+    path = write(tmp_path / "m.safetensors", card)
+    described = describe(path)
+    described.encode()
+    page = Page(described)
+    assert page.tags <= TAGS
+    assert not set("<>$`\\") & set(described)
+    shown = "".join(c for c in " ".join(text.split()) if c.isprintable())
+    assert shown in page.text
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        3,
+        math.nan,
+        True,
+        [],
+        {},
+        [[[[[[[]]]]]]],
+        "x" * 10**6,
+        {"a": {"b": {"c": {"d": {}}}}},
+        list(range(10**5)),
+        {str(i): {str(i): i} for i in range(3000)},
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_foreign_values_are_described(value: Any, tmp_path: Path) -> None:
+    """Any JSON where a card has its own say gives a text, and not a long one."""
+    entries = {"curve": value, "left_out": value, "animals": value}
+    card = {"name": value, "description": value, "licence": value, "citation": value}
+    card |= {
+        "training": entries,
+        "scores": {"a": value, "b": {"c": value}},
+        "versions": {"x": value},
+    }
+    text = describe(write(tmp_path / "m.safetensors", asdict(CARD) | card))
+    assert Page(text).tags <= TAGS
+    assert len(text) < 30_000

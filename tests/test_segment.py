@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from axonlab import segment
-from axonlab.micrograph import CLASSES, Micrograph, resize
-from axonlab.models import Model, ModelCard, UNet, save_model
+from axonlab.micrograph import CLASSES, Micrograph, at_model_scale, resize
+from axonlab.models import Model, ModelCard, UNet, ensemble, save_model
 from axonlab.segment import classify, predict
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -143,6 +144,126 @@ def test_impossible_tiles_are_refused(tile: int) -> None:
         predict(random_network(0), random_pixels((9, 9)), tile=tile)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_temperature_divides_the_logits(
+    dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hot probabilities are roots of the cold ones, made to sum to 1; classes stay."""
+    monkeypatch.setattr(segment, "fast_dtype", lambda device: dtype)
+    network, pixels = random_network(1), random_pixels((40, 24))
+    cold, hot = predict(network, pixels), predict(network, pixels, temperature=2.5)
+    wanted = cold ** (1 / 2.5)
+    np.testing.assert_allclose(hot, wanted / wanted.sum(0), rtol=0, atol=1e-5)
+    assert np.array_equal(cold.argmax(0), hot.argmax(0))
+
+
+@pytest.mark.parametrize("temperature", [0, -1, np.nan, np.inf])
+def test_impossible_temperatures_are_refused(temperature: float) -> None:
+    """A temperature is a positive number."""
+    with pytest.raises(ValueError, match="a temperature of"):
+        predict(random_network(0), random_pixels((9, 9)), temperature=temperature)
+
+
+# --- ensembles
+
+
+def ensemble_of(*networks: UNet) -> Model:
+    """Return an ensemble of networks."""
+    models = [Model(network, card_of(network), "") for network in networks]
+    return ensemble(models, "ensemble")
+
+
+def card_of(network: UNet) -> ModelCard:
+    """Return a card for a network."""
+    strides = [list(step) for step in network.steps]
+    return replace(CARD, architecture=CARD.architecture | {"strides": strides})
+
+
+def sure_network(position: int) -> UNet:
+    """Return a network that is sure of one class, everywhere."""
+    network = UNet(3, features=FEATURES)
+    with torch.no_grad():
+        for weights in network.parameters():
+            weights.zero_()
+        network.head.bias[position] = 100
+    return network.eval()
+
+
+@pytest.mark.parametrize("tile", [6, 20, 41])
+def test_tiled_ensemble_equals_untiled(tile: int) -> None:
+    """Tiles change nothing for members of different strides, either."""
+    members = [random_network(i, strides=s) for i, s in enumerate([None, ((3, 2), (1, 2))])]
+    joined, pixels = ensemble_of(*members), random_pixels((75, 90))
+    whole, tiled = predict(joined.network, pixels), predict(joined.network, pixels, tile=tile)
+    np.testing.assert_allclose(tiled, whole, rtol=0, atol=1e-6)
+
+
+def test_ensemble_in_bfloat16_is_close(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Members compute in bfloat16; their mean is taken in float32."""
+    network, pixels = (
+        ensemble_of(random_network(0), random_network(1)).network,
+        random_pixels((40, 48)),
+    )
+    exact = predict(network, pixels)
+    np.testing.assert_allclose(exact.sum(0), 1, atol=1e-5)
+    monkeypatch.setattr(segment, "fast_dtype", lambda device: torch.bfloat16)
+    rough = predict(network, pixels)
+    np.testing.assert_allclose(rough.sum(0), 1, atol=1e-5)
+    assert np.abs(rough - exact).mean() < 0.02
+
+
+def test_disagreement_against_its_formula() -> None:
+    """Entropy of the mean of the probabilities minus the mean of their entropies, in bits."""
+    members, pixels = [random_network(seed) for seed in range(3)], random_pixels((40, 48))
+    micrograph = Micrograph(pixels, 0.1)
+    grey = at_model_scale(micrograph, 0.1)[0]
+    p = np.stack([predict(network, grey) for network in members]).astype(np.float64)
+
+    def entropies(q: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
+        return -(q * np.log2(np.maximum(q, 1e-300))).sum(axis)
+
+    wanted = entropies(p.mean(0), 0) - entropies(p, 1).mean(0)
+    found = segment.disagreement(micrograph, ensemble_of(*members))
+    assert found.dtype == np.float32
+    assert wanted.max() > 0.1
+    np.testing.assert_allclose(found, wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("answers", "bits"), [((1, 1), 0), ((0, 1), 1), ((0, 1, 2), np.log2(3)), ((0, 0, 1, 1), 1)]
+)
+def test_disagreement_of_sure_members(answers: tuple[int, ...], bits: float) -> None:
+    """Nothing where all say the same; all there is to say where each says something else."""
+    joined = ensemble_of(*map(sure_network, answers))
+    found = segment.disagreement(Micrograph(random_pixels((20, 30)), 0.1), joined)
+    np.testing.assert_allclose(found, bits, atol=1e-6)
+
+
+def test_members_that_are_unsure_alike_do_not_disagree() -> None:
+    """What one network cannot tell is not what several networks dispute."""
+    network = random_network(0)
+    found = segment.disagreement(
+        Micrograph(random_pixels((20, 30)), 0.1), ensemble_of(network, network)
+    )
+    np.testing.assert_allclose(found, 0, atol=1e-6)
+
+
+@pytest.mark.parametrize("pixel_size", [0.03, 0.1, 0.45])
+def test_disagreement_lies_on_the_grid_of_the_image(pixel_size: float, tmp_path: Path) -> None:
+    """Whatever the pixel size, there is a value of at least 0 for every pixel; files serve, too."""
+    joined = ensemble_of(random_network(0), random_network(1))
+    path = save_model(tmp_path / "e.safetensors", joined.network, joined.card)
+    found = segment.disagreement(Micrograph(random_pixels((37, 52)), pixel_size), path)
+    assert found.shape == (37, 52)
+    assert found.min() >= 0
+
+
+def test_one_network_cannot_disagree(model: Model) -> None:
+    """The error names the model and says how to get an ensemble."""
+    with pytest.raises(ValueError, match=r"'tiny' is one network.*models\.ensemble"):
+        segment.disagreement(Micrograph(random_pixels((20, 30)), 0.1), model)
+
+
 # --- classify
 
 
@@ -229,6 +350,17 @@ def test_percentiles_are_the_card_s(model: Model) -> None:
     assert [low, high] == pytest.approx(np.percentile(micrograph.pixels, [10, 50]))
     wanted = predict(model.network, (micrograph.pixels - low) / (high - low))
     np.testing.assert_allclose(result.probabilities, wanted, atol=1e-5)
+
+
+def test_temperature_is_the_card_s(model: Model) -> None:
+    """A calibrated model is served at its temperature, and provenance tells it."""
+    micrograph = Micrograph(random_pixels((40, 50)), 0.1)
+    hot = Model(model.network, replace(CARD, temperature=3.0), "")
+    result = segment.segment(micrograph, hot)
+    assert result.provenance["temperature"] == 3
+    wanted = predict(model.network, at_model_scale(micrograph, 0.1)[0], temperature=3)
+    np.testing.assert_allclose(result.probabilities, wanted, atol=1e-6)
+    assert segment.segment(micrograph, model).provenance["temperature"] == 1
 
 
 def test_flat_image(model: Model) -> None:
