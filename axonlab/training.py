@@ -30,10 +30,14 @@ from axonlab.losses import LOSSES
 from axonlab.micrograph import CLASSES, UNLABELLED, classify
 from axonlab.models import ModelCard, architecture, load_model, save_model
 from axonlab.pairs import Pair
+from axonlab.pretrained import resnet_unet
 from axonlab.segment import predict
 
 LR_STEPS = 60
 """Batches on which the learning rate is searched."""
+
+IMAGENET = "imagenet"
+"""Where a ResNet can start from."""
 
 SHOWN = 256
 """Side in pixels of the patch whose prediction is watched during a training."""
@@ -59,7 +63,7 @@ class Settings:
         Of the network, see `axonlab.models.SIZES`, or ``"resnet18"``.
     start_from : str
         Name or path of a model whose weights to begin with, instead of random ones; its network
-        replaces `size`.
+        replaces `size`. ``"imagenet"`` fetches weights for ``"resnet18"`` from the network.
     loss : str
         One of `axonlab.losses.LOSSES`.
     epochs, patches_per_image, batch, patch : int
@@ -105,6 +109,8 @@ class Settings:
             raise ValueError(f"patch: {self.patch} given, expected a multiple of 32.")
         if not 0 < self.learning_rate < 1:
             raise ValueError(f"learning_rate: {self.learning_rate:g}, expected between 0 and 1.")
+        if self.start_from == IMAGENET and self.size != "resnet18":
+            raise ValueError(f"start_from: {IMAGENET!r} is for networks of size 'resnet18' only.")
         if self.loss not in LOSSES:
             raise ValueError(f"loss: {self.loss!r} is unknown, there are {list(LOSSES)}.")
 
@@ -241,9 +247,14 @@ class Training:
         }
         training |= {k: v for k, v in asdict(settings).items() if k not in _ELSEWHERE}
         network = architecture(settings.size, len(settings.classes))
-        if settings.start_from:
+        if settings.start_from not in ("", IMAGENET):
             network = load_model(settings.start_from).card.architecture
             network = network | {"n_classes": len(settings.classes)}
+        if network["class"] == "Ensemble":
+            raise ValueError(
+                f"start_from: {settings.start_from!r} is an ensemble, which is not trained as a "
+                "whole. Take one of its members."
+            )
         return ModelCard(
             self.folder.name,
             list(settings.classes),
@@ -386,9 +397,11 @@ class Training:
 
     def _learner(self, callbacks: Sequence[Callback]) -> Learner:
         set_seed(self.settings.seed, reproducible=True)
-        network = self.card.build()
-        if self.settings.start_from:
-            transfer(load_model(self.settings.start_from), network, self.card.classes)
+        network, start = self.card.build(), self.settings.start_from
+        if start == IMAGENET:
+            network = resnet_unet(len(self.card.classes), pretrained=True)
+        elif start:
+            transfer(load_model(start), network, self.card.classes)
         return axon_learner(
             self.dls,
             network,

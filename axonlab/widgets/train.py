@@ -18,7 +18,7 @@ from axonlab.job import Job
 from axonlab.losses import LOSSES
 from axonlab.micrograph import CLASS_COLOURS, CLASSES, Micrograph
 from axonlab.models import SIZES, names
-from axonlab.training import Training, Watched
+from axonlab.training import IMAGENET, Training, Watched
 from axonlab.widgets.job import JobWidget, duration
 from axonlab.widgets.picture import INK, axes, png, svg
 
@@ -190,9 +190,8 @@ def _fields(training: Training) -> dict[str, ipywidgets.ValueWidget]:
     """Return a field per setting that is tuned, by its name."""
     settings = training.settings
     animals = sorted({pair.animal for pair in training.pairs})
-    starts = [("random weights", ""), *((name, name) for name in names())]
-    if settings.start_from not in ("", *names()):
-        starts.append((settings.start_from, settings.start_from))
+    known = dict.fromkeys([*names(), IMAGENET, settings.start_from or IMAGENET])
+    starts = [("random weights", ""), *((name, name) for name in known)]
 
     def whole(label: str, name: str, low: int, high: int, step: int = 1) -> ipywidgets.ValueWidget:
         value = getattr(settings, name)
