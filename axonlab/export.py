@@ -76,8 +76,8 @@ def to_bioimageio(
     """Write a model to a package (.zip) for bioimage.io, ilastik, deepImageJ and their kin.
 
     It holds the ONNX file, a piece of the micrograph with its probabilities as test and picture,
-    the card as documentation, and the normalisation by percentiles. The percentiles are those of
-    what a program hands over: a whole image, or else its tiles are normalised one by one.
+    the card as documentation, and the normalisation by percentiles: those of what a program hands
+    over, which should be whole images, as in axonlab.
 
     Parameters
     ----------

@@ -64,6 +64,14 @@ _DAMAGE = (
 )
 
 
+_KINDS = {
+    **dict.fromkeys(("name", "description", "licence", "citation"), str),
+    "classes": list,
+    **dict.fromkeys(("architecture", "training", "scores", "versions"), dict),
+}
+"""What the entries of a model card are in JSON, but for its numbers."""
+
+
 def _versions() -> dict[str, str]:
     return {name: version(name) for name in ("axonlab", "torch", "fastai")}
 
@@ -106,12 +114,11 @@ class ModelCard:
 
     def __post_init__(self) -> None:
         # As it is read back from a file: what JSON cannot hold fails now, not after a training.
-        for name in ("classes", "architecture", "training", "scores", "versions"):
+        for name, kind in _KINDS.items():
             value = json.loads(json.dumps(getattr(self, name)))
-            expected = list if name == "classes" else dict
-            if not isinstance(value, expected):
+            if not isinstance(value, kind):
                 raise ValueError(
-                    f"Model card: {name} is {value!r}, expected a {expected.__name__}."
+                    f"Model card: {name} is a {type(value).__name__}, expected a {kind.__name__}."
                 )
             object.__setattr__(self, name, value)
         low, high = map(float, self.percentiles)
@@ -298,7 +305,7 @@ def ensemble(members: Sequence[Model], name: str) -> Model:
 
 def _distinct(cards: Sequence[ModelCard], entry: str) -> list[str]:
     """Return what the cards say under an entry, each text once."""
-    return list(dict.fromkeys(str(text) for card in cards if (text := getattr(card, entry))))
+    return list(dict.fromkeys(text for card in cards if (text := getattr(card, entry))))
 
 
 def _training_of_all(members: Sequence[Model]) -> dict[str, Any]:

@@ -47,18 +47,15 @@ def test_computes_what_fastai_computes(network: ResNetUNet) -> None:
     assert sum(p.numel() for p in network.parameters()) == 31_099_770
 
 
-@pytest.mark.parametrize("axis", [0, 1])
-def test_halo_against_brute_force(axis: int) -> None:
+def test_halo_against_brute_force() -> None:
     """Gradients show which inputs reach an aligned block: all within the halo, which is tight."""
     network = linear(ResNetUNet(1))
-    step, halo = network.stride[axis], network.halo[axis]
-    shape = [32, 32]
-    shape[axis] = 2 * halo + 3 * step
-    x = torch.ones(1, 1, *shape, requires_grad=True)
+    step, halo = network.stride[1], network.halo[1]  # every kernel is square
+    x = torch.ones(1, 1, 32, 2 * halo + 3 * step, requires_grad=True)
     first = halo + step
-    network(x).narrow(axis + 2, first, step).sum().backward()
+    network(x).narrow(3, first, step).sum().backward()
     assert x.grad is not None
-    reached = torch.nonzero(x.grad.abs().sum((0, 1, 3 - axis))).flatten()
+    reached = torch.nonzero(x.grad.abs().sum((0, 1, 2))).flatten()
     context = max(first - int(reached.min()), int(reached.max()) - (first + step - 1))
     assert halo - step < context <= halo
 
