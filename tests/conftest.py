@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from axonlab import io
-from axonlab.micrograph import CLASSES
+from axonlab.micrograph import CLASSES, UNLABELLED
 
 Disc = Callable[[tuple[int, int], tuple[float, float], float], NDArray[np.bool_]]
+RandomBatch = Callable[..., tuple[Any, Any]]  # of torch, which only some tests need
 
 
 @pytest.fixture(scope="session")
@@ -45,6 +47,21 @@ def disc() -> Disc:
     ) -> NDArray[np.bool_]:
         y, x = np.ogrid[: shape[0], : shape[1]]
         return (y - centre[0]) ** 2 + (x - centre[1]) ** 2 <= radius**2
+
+    return draw
+
+
+@pytest.fixture(scope="session")
+def random_batch() -> RandomBatch:
+    """Return a function that draws logits and targets, of which a share is 255."""
+    import torch
+
+    def draw(seed: int, unlabelled: float = 0.3) -> tuple[Any, Any]:
+        generator = torch.Generator().manual_seed(seed)
+        logits = 2 * torch.randn(2, 3, 5, 6, generator=generator)
+        target = torch.randint(0, 3, (2, 5, 6), generator=generator)
+        target[torch.rand(2, 5, 6, generator=generator) < unlabelled] = UNLABELLED
+        return logits, target
 
     return draw
 
