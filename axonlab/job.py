@@ -6,6 +6,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -46,6 +47,7 @@ class Job(Generic[T]):
     def __init__(self, work: Callable[[Job[T]], T]) -> None:
         self._work = work
         self._thread: threading.Thread | None = None
+        self._ended = threading.Event()
         self.stopping = threading.Event()
         self.listeners: list[Callable[[], None]] = []
         self.running = False
@@ -72,6 +74,7 @@ class Job(Generic[T]):
         if self.running:
             raise RuntimeError("This job is running. Stop it first, or wait for it.")
         self.stopping.clear()
+        self._ended.clear()
         self.error, self.text, self.done, self.total = None, "", 0.0, 0.0
         self._first_time = self._first_done = float("inf")
         self.running = True
@@ -80,7 +83,7 @@ class Job(Generic[T]):
 
     def report(self, done: float, total: float, text: str = "") -> None:
         """Tell how much of the work is done; called by the work."""
-        if self._first_time == float("inf"):
+        if total and self._first_time == float("inf"):  # before, it was not at work yet
             self._first_time, self._first_done = time.monotonic(), done
         self.done, self.total, self.text = done, total, text
         self._tell()
@@ -115,11 +118,11 @@ class Job(Generic[T]):
         return self._result
 
     def _join(self) -> None:
-        assert self._thread is not None
         if self._thread is threading.current_thread():  # a listener asks for the result
             return
-        while self._thread.is_alive():  # a wait without a limit cannot be interrupted on Windows
-            self._thread.join(0.2)
+        # Thread.join takes a thread for dead when it is interrupted, before Python 3.13
+        while not self._ended.wait(0.2):  # without a limit, Windows cannot interrupt it
+            pass
 
     def _run(self) -> None:
         try:
@@ -128,12 +131,16 @@ class Job(Generic[T]):
             self.error = error
         finally:
             self.running = False
-            self._tell()
+            try:
+                self._tell()
+            finally:
+                self._ended.set()
 
     def _tell(self) -> None:
         for listener in tuple(self.listeners):
             try:
                 listener()
             except Exception as error:  # a closed view must not end a night's work
-                self.listeners.remove(listener)
+                with suppress(ValueError):  # the other thread was faster
+                    self.listeners.remove(listener)
                 warnings.warn(f"A view of a job was dropped: {error!r}", stacklevel=2)
