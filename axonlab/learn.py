@@ -214,6 +214,13 @@ class Checkpoint(Callback):
         ]
         return max(range(len(dice)), key=lambda epoch: sum(dice[epoch]))
 
+    @property
+    def is_out_of_patience(self) -> bool:
+        """Whether the last `patience` epochs were no better than one before."""
+        if not self.patience or not self.history:
+            return False
+        return len(self.history) - 1 - self.best_epoch >= self.patience
+
     def read(self) -> dict[str, Any]:
         """Take over the history of the file, and return all that is in it.
 
@@ -295,7 +302,7 @@ class Checkpoint(Callback):
         if self.best_epoch == self.epoch:
             self._best = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
         self._write()
-        if self.patience and self.epoch - self.best_epoch >= self.patience:
+        if self.is_out_of_patience:
             raise CancelFitException
 
     def _write(self) -> None:

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -43,7 +44,7 @@ SHOWN = 256
 """Side in pixels of the patch whose prediction is watched during a training."""
 
 _NO_NEW_RECIPE = ("epochs", "patience")  # a training may go on with more of these
-_ELSEWHERE = ("classes", "pixel_size", "valid_animals")  # told by other names in the card
+_ELSEWHERE = ("classes", "pixel_size", "valid_animals", "size")  # told by other names in the card
 
 
 @dataclass(frozen=True)
@@ -339,17 +340,23 @@ class Training:
         table : DataFrame
             ``learning_rate`` and the smoothed ``loss`` it gave.
         suggestion : float
-            From the longest valley of the loss.
+            From the longest valley of the loss; that of the settings if it was stopped too early
+            to tell.
 
         Notes
         -----
         Smith 2017, arXiv:1506.01186, as fastai does it.
         """
         learner = self._learner([StopWhen(job.stopping), _Steps(job, LR_STEPS)])
-        with learner.no_bar(), learner.no_logging():
-            found = learner.lr_find(num_it=LR_STEPS, show_plot=False, suggest_funcs=valley)
+        with TemporaryDirectory() as folder, learner.no_bar(), learner.no_logging():
+            learner.path = Path(folder)  # where fastai keeps the weights meanwhile
+            learner.lr_find(num_it=LR_STEPS, show_plot=False, suggest_funcs=None)
         tried = zip(learner.recorder.lrs, map(float, learner.recorder.losses), strict=False)
-        return pd.DataFrame(tried, columns=["learning_rate", "loss"]), float(found.valley)
+        table = pd.DataFrame(tried, columns=["learning_rate", "loss"])
+        clear = table[LR_STEPS // 10 : -5].dropna()  # without the ends, as fastai does
+        if clear.empty:
+            return table, self.settings.learning_rate
+        return table, valley(*(clear[name].tolist() for name in clear), LR_STEPS)[0]
 
     def complete(self) -> Path:
         """Train what has not been trained yet, wait for the end, and return the model file.
@@ -378,21 +385,21 @@ class Training:
             )
 
     def _check_memory(self) -> None:
-        free = machine.memory_free()
+        free, batch, patch = machine.memory_free(), self.settings.batch, self.settings.patch
         if machine.device() == "cuda" or self.need.memory <= free:
             return
-        smaller, need = self.settings, self.need
-        while need.memory > free and smaller.patch > 64:
-            smaller = replace(
-                smaller,
-                **{"batch": smaller.batch // 2} if smaller.batch > 2 else {"patch": 64},
-            )
-            need = step_need(self.card.build, smaller.batch, smaller.patch)
+        sizes = [(max(2, batch >> n), patch) for n in range(1, batch.bit_length())]
+        sizes += [(2, smaller) for smaller in (128, 64) if smaller < patch]
+        needs = ((size, step_need(self.card.build, *size).memory) for size in sizes)
+        advice = (
+            f"a batch of {size[0]} and patches of {size[1]} pixels ({_gigabytes(memory)}), "
+            for size, memory in needs
+            if memory <= free
+        )
         raise MemoryError(
             f"A step needs about {_gigabytes(self.need.memory)}, but {_gigabytes(free)} of "
-            f"{_gigabytes(machine.memory_limit())} are free. Take a batch of {smaller.batch} and "
-            f"patches of {smaller.patch} pixels ({_gigabytes(need.memory)}), a smaller network, "
-            "or close other notebooks."
+            f"{_gigabytes(machine.memory_limit())} are free. Take {next(advice, '')}a smaller "
+            "network, or close other notebooks."
         )
 
     def _learner(self, callbacks: Sequence[Callback]) -> Learner:
@@ -407,7 +414,6 @@ class Training:
             network,
             classes=self.card.classes,
             loss=LOSSES[self.settings.loss](),
-            path=self.folder,
             cbs=callbacks,
         )
 
@@ -420,10 +426,12 @@ class Training:
         learner = self._learner([self.checkpoint, StopWhen(job.stopping), _Watch(self), steps])
         resume = self.checkpoint.path.exists() and not self.overwrite
         done = self.checkpoint.restore(learner) if resume else 0
-        self.overwrite = False  # from here on it would be this training that is lost
-        if done < settings.epochs:
-            with learner.no_bar(), learner.no_logging():
-                learner.fit_one_cycle(settings.epochs, settings.learning_rate, start_epoch=done)
+        if done < settings.epochs and not self.checkpoint.is_out_of_patience:
+            try:
+                with learner.no_bar(), learner.no_logging():
+                    learner.fit_one_cycle(settings.epochs, settings.learning_rate, start_epoch=done)
+            finally:  # from its first epoch on it would be this training that is lost
+                self.overwrite = self.overwrite and not self.epochs_done
         if not self.epochs_done:
             raise RuntimeError("Stopped before the first epoch was over: nothing is kept.")
         is_whole = self.epochs_done >= settings.epochs
