@@ -106,7 +106,7 @@ def check_dataset(
     nothing is said of fibres in them.
     """
     _check_arguments(pairs, pixel_size, classes)
-    names, seen = _short_names(pairs), Overlaps()
+    names, seen = short_names(pairs), Overlaps()
     facts: list[Facts] = []
     found: list[_Found] = []
     for pair, name in zip(pairs, names, strict=True):
@@ -136,7 +136,7 @@ def class_balance(pairs: Sequence[Pair]) -> pd.DataFrame:
         pixels, and the share of these of every class.
     """
     rows = []
-    for pair, name in zip(pairs, _short_names(pairs), strict=True):
+    for pair, name in zip(pairs, short_names(pairs), strict=True):
         read, _ = _read(pair, name)
         if read:
             counts = class_counts(read[1])
@@ -181,7 +181,7 @@ def _check_arguments(pairs: Sequence[Pair], pixel_size: float, classes: Sequence
         raise ValueError(f"Unknown classes {unknown}, known are {list(CLASSES)}.")
 
 
-def _short_names(pairs: Sequence[Pair]) -> list[str]:
+def short_names(pairs: Sequence[Pair]) -> list[str]:
     """Return the paths of the images within the folder that they share."""
     if not pairs:
         return []

@@ -1,9 +1,10 @@
 """Widgets: views of the other modules for notebooks. They hold no data and do no arithmetic."""
 
+from axonlab.widgets.doctor import DoctorWidget
 from axonlab.widgets.form import Form
 from axonlab.widgets.job import JobWidget
 from axonlab.widgets.label import LabelWidget
 from axonlab.widgets.overlay import OverlayView
 from axonlab.widgets.train import TrainWidget
 
-__all__ = ["Form", "JobWidget", "LabelWidget", "OverlayView", "TrainWidget"]
+__all__ = ["DoctorWidget", "Form", "JobWidget", "LabelWidget", "OverlayView", "TrainWidget"]
