@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -54,6 +56,98 @@ def class_scores(labels: NDArray[np.uint8], truth: NDArray[np.uint8]) -> pd.Data
             }
     columns = ["dice", "precision", "recall", "truth_pixels"]
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("class")
+
+
+def confusion(labels: NDArray[np.uint8], truth: NDArray[np.uint8]) -> pd.DataFrame:
+    """Count which class was found where which class truly is.
+
+    Pixels that `truth` leaves unlabelled do not count. Tables of several images can be added.
+
+    Parameters
+    ----------
+    labels, truth : (H, W) uint8 array
+        Class ids.
+
+    Returns
+    -------
+    DataFrame
+        Pixels: a row for every true class and a column for every found one, of the classes that
+        occur in either image. Where `labels` say nothing, a column "unlabelled" comes last.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ.
+
+    Examples
+    --------
+    >>> truth = np.array([[0, 0, 2, 2]], np.uint8)
+    >>> labels = np.array([[0, 2, 2, 2]], np.uint8)
+    >>> confusion(labels, truth)
+    found       background  axon
+    truth
+    background           1     1
+    axon                 0     2
+    """
+    counts = _confusion(truth, labels)
+    counts[UNLABELLED] = 0
+    shown = {n: i for n, i in CLASSES.items() if counts[i].any() or counts[:, i].any()}
+    silent = {"unlabelled": UNLABELLED} if counts[:, UNLABELLED].any() else {}
+    found = shown | silent
+    return pd.DataFrame(
+        counts[list(shown.values())][:, list(found.values())],
+        index=pd.Index(list(shown), name="truth", dtype=str),
+        columns=pd.Index(list(found), name="found", dtype=str),
+    )
+
+
+def dice(confusion: pd.DataFrame) -> pd.Series[float]:
+    """Return the Dice of every class of a confusion table, of one image or of a sum of tables.
+
+    Parameters
+    ----------
+    confusion : DataFrame
+        From `confusion`.
+
+    Returns
+    -------
+    Series
+        0 to 1 by class; NaN for a class that neither is there nor was found.
+
+    Examples
+    --------
+    >>> truth = np.array([[0, 0, 2, 2]], np.uint8)
+    >>> dice(confusion(np.array([[0, 2, 2, 2]], np.uint8), truth)).round(3).to_dict()
+    {'background': 0.667, 'axon': 0.8}
+    """
+    classes = confusion.index
+    common = np.diag(confusion[classes])
+    total = confusion.sum(axis="columns").to_numpy() + confusion[classes].sum().to_numpy()
+    with np.errstate(invalid="ignore"):
+        shares = 2 * common / total
+    return pd.Series(shares, index=classes.rename("class"), name="dice")
+
+
+def merge_classes(truth: NDArray[np.uint8], classes: Sequence[str]) -> NDArray[np.uint8]:
+    """Return labels as a model of some classes can give them: all others count as its first.
+
+    Parameters
+    ----------
+    truth : (H, W) uint8 array
+        Class ids.
+    classes : sequence of str
+        What the model tells apart, as it was trained by `axonlab.data`.
+
+    Examples
+    --------
+    >>> merge_classes(np.array([[0, 1, 2, 3, 255]], np.uint8), ["background", "axon"])
+    array([[  0,   0,   2,   0, 255]], dtype=uint8)
+    """
+    kept = [UNLABELLED, *(CLASSES[name] for name in classes)]
+    table = np.full(256, CLASSES[classes[0]], np.uint8)
+    table[kept] = kept
+    merged: NDArray[np.uint8] = table[truth]
+    return merged
 
 
 def rater_agreement(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import cohen_kappa_score
 
 from axonlab.micrograph import CLASSES, UNLABELLED
-from axonlab.score import class_scores, rater_agreement
+from axonlab.score import class_scores, confusion, dice, merge_classes, rater_agreement
 
 Labels = NDArray[np.uint8]
 COLUMNS = ["dice", "precision", "recall", "truth_pixels"]
@@ -120,6 +120,65 @@ def test_shapes_must_agree() -> None:
     for shape in ((3, 2), (1, 3), (6,)):
         with pytest.raises(ValueError, match=r"\(2, 3\).*same size"):
             class_scores(np.zeros((2, 3), np.uint8), np.zeros(shape, np.uint8))
+
+
+# --- confusion
+
+
+@settings(deadline=None, max_examples=80)
+@given(pairs())
+def test_confusion_counts_pairs_of_pixels(pair: tuple[Labels, Labels]) -> None:
+    """Every labelled pixel is in the cell of its true and its found class, and nowhere else."""
+    labels, truth = pair
+    table = confusion(labels, truth)
+    names = {**CLASSES, "unlabelled": UNLABELLED}
+    counted = truth != UNLABELLED
+    assert table.to_numpy().sum() == counted.sum()
+    for true in table.index:
+        for found in table.columns:
+            both = (truth == names[true]) & (labels == names[found])
+            assert table.loc[true, found] == both.sum()
+    assert list(table.index) == [n for n in table.columns if n != "unlabelled"]
+    occur = {*truth[counted].tolist(), *labels[counted].tolist()}
+    assert {names[n] for n in table.columns} == occur
+
+
+@settings(deadline=None, max_examples=80)
+@given(pairs())
+def test_dice_of_a_confusion_is_that_of_the_images(pair: tuple[Labels, Labels]) -> None:
+    """Both ways to the Dice agree."""
+    wanted = class_scores(*pair)["dice"]
+    np.testing.assert_allclose(dice(confusion(*pair)), wanted.astype(float))
+
+
+@settings(deadline=None, max_examples=40)
+@given(pairs(), pairs())
+def test_confusions_add_up(one: tuple[Labels, Labels], other: tuple[Labels, Labels]) -> None:
+    """The sum of the tables of two images is the table of both at once."""
+    both = confusion(
+        *(np.concatenate([a.ravel(), b.ravel()]) for a, b in zip(one, other, strict=True))
+    )
+    total = confusion(*one).add(confusion(*other), fill_value=0).fillna(0)
+    assert total.loc[both.index, both.columns].astype(int).equals(both)
+
+
+def test_dice_of_a_class_that_is_nowhere() -> None:
+    """Nothing there and nothing found has no Dice."""
+    table = confusion(np.array([[0]], np.uint8), np.array([[0]], np.uint8))
+    names = ["background", "axon"]
+    values = dice(table.reindex(index=names, columns=names, fill_value=0))
+    assert values.to_dict() == pytest.approx({"background": 1, "axon": np.nan}, nan_ok=True)
+
+
+def test_merged_classes_are_those_of_the_training() -> None:
+    """What a model does not tell apart counts as its first class, as `axonlab.data` has it."""
+    from axonlab.data import ReadClasses
+
+    truth = np.array([*CLASSES.values(), UNLABELLED], np.uint8)
+    for classes in (["background", "myelin"], ["axon", "background"], list(CLASSES)):
+        positions = ReadClasses(0.1, classes).table.numpy()[truth]
+        ids = np.array([CLASSES[name] for name in classes] + [UNLABELLED] * 256)
+        assert merge_classes(truth, classes).tolist() == ids[positions].tolist()
 
 
 # --- raters
