@@ -14,9 +14,11 @@ warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated", FutureWarn
 __version__ = version("axonlab")
 __all__ = [
     "autosave",
+    "calibration",
     "data",
     "doctor",
     "estimate",
+    "evaluate",
     "exchange",
     "export",
     "io",
