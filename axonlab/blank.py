@@ -35,7 +35,9 @@ def blank_area(pixels: NDArray[np.float32]) -> NDArray[np.bool_]:
     -----
     Squares of side `WINDOW` that hold one value are joined over their edges. A joined area is
     blank if of its outline within the image at least `MIN_STRAIGHT_SHARE` lies in horizontal or
-    vertical pieces of at least `STRAIGHT` pixels. The cost is linear in the number of pixels.
+    vertical pieces of at least `STRAIGHT` pixels. What is left beside it, or between it and the
+    border, and is narrower than `WINDOW`, is no tile either, but a seam. The cost is linear in the
+    number of pixels.
 
     Examples
     --------
@@ -57,7 +59,15 @@ def blank_area(pixels: NDArray[np.float32]) -> NDArray[np.bool_]:
     is_blank = straight >= MIN_STRAIGHT_SHARE * outline
     is_blank[0] = False
     blank: NDArray[np.bool_] = ndimage.maximum_filter(is_blank[areas], WINDOW)
-    return blank
+    return _without_seams(blank)
+
+
+def _without_seams(blank: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Close what is narrower than `WINDOW` between blank areas, or one of them and the border."""
+    framed = np.pad(blank, WINDOW, constant_values=True)
+    closed = ndimage.minimum_filter(ndimage.maximum_filter(framed, WINDOW), WINDOW)
+    inside = slice(WINDOW, -WINDOW)
+    return np.asarray(closed[inside, inside])
 
 
 def _in_long_runs(edges: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -31,6 +31,16 @@ def test_steps_between_tiles(pixels):
     assert (blank_area(np.where(filler, np.float32(0), pixels)) == filler).all()
 
 
+def test_seams_are_blank(pixels):
+    """Lines that a stitching program leaves at the border of filler, or in it, go with it."""
+    filler = np.zeros(pixels.shape, bool)
+    filler[:80, 100:] = True
+    stitched = np.where(filler, np.float32(0), pixels)
+    stitched[:4, 120:] = pixels[:4, 120:]
+    stitched[30:37, 150:] = pixels[30:37, 150:]
+    assert (blank_area(stitched) == filler).all()
+
+
 def test_round_is_not_blank(pixels, disc):
     """Clipped lumens and saturated myelin stay, however large, also where the border cuts them."""
     for centre in ((100, 130), (0, 130), (20, 250)):
@@ -84,7 +94,7 @@ def test_real_images(data_folder):
         name: blank_area(io.read_image(nerve / f"{name}.tif", pixel_size=1).pixels).mean()
         for name in ("5559", "5532")
     }
-    assert shares == pytest.approx({"5559": 0.192, "5532": 0}, abs=1e-3)
+    assert shares == pytest.approx({"5559": 0.194, "5532": 0}, abs=1e-3)
     for path in [*data_folder.glob("rat-sem/sub-*/micr/*.png")][:4]:
         assert not blank_area(io.read_image(path).pixels).any()
     rat8 = data_folder / "rat-sem/sub-rat8/micr/sub-rat8_sample-V915_SEM.png"

@@ -1,0 +1,88 @@
+"""Working scales: found by fibre size where it is known, proposed and never applied."""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from axonlab import io, models, phantom, scale
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def table(*rows):
+    """Return scales from rows of claim, number of fibres, their diameter (px) and their share."""
+    columns = ["pixel_size_um", "fibres", "fibre_diameter_px", "fibre_share"]
+    scales = pd.DataFrame(rows, columns=columns)
+    scales["fibre_diameter_um"] = scales["fibre_diameter_px"] * scales["pixel_size_um"]
+    workable = scales["fibre_share"] >= scale.WORKABLE * scales["fibre_share"].max()
+    return scales.assign(is_workable=workable)
+
+
+@pytest.mark.parametrize(("true", "side"), [(0.05, 320), (0.1, 200), (0.15, 160)])
+def test_the_scale_of_phantoms_is_found(true, side):
+    """Told how large fibres are, the suggestion is within 25 % of a pixel size nobody told."""
+    drawn = phantom.nerve((side, side), pixel_size=true, seed=3)
+    complete = drawn.table[~drawn.table["touches_border"]]
+    scales = scale.try_scales(drawn.micrograph.pixels)
+    diameter = complete["fibre_diameter_um"].median()
+    suggestion = scale.suggest_scale(scales, learnt_diameter=diameter)
+    assert suggestion["pixel_size_um"] == pytest.approx(true, rel=0.25)
+    implied = scale.implied_pixel_size(suggestion["fibre_diameter_px"], expected_diameter=diameter)
+    assert implied == pytest.approx(true, rel=0.15)
+    assert suggestion["axon_diameter_px"] * true == pytest.approx(
+        complete["axon_diameter_um"].median(), rel=0.15
+    )
+
+
+def test_every_claim_is_a_row_of_the_table():
+    """Claims are factors of the model's pixel size; nothing is chosen."""
+    model = models.load_model("sem")
+    drawn = phantom.nerve((160, 160), seed=1)
+    scales = scale.try_scales(drawn.micrograph.pixels, model, factors=(0.5, 1.0))
+    assert scales["pixel_size_um"].tolist() == [0.05, 0.1]
+    assert scales["fibre_share"].between(0, 1).all() and scales["confidence"].between(0.3, 1).all()
+    product = scales["fibre_diameter_px"] * scales["pixel_size_um"]
+    assert scales["fibre_diameter_um"].tolist() == pytest.approx(product.tolist())
+
+
+def test_the_workable_scale_nearest_in_fibre_size_is_suggested():
+    """A scale that misses fibres is passed over, even if those it finds have the right size."""
+    scales = table((0.05, 20, 60, 0.1), (0.1, 90, 40, 0.5), (0.2, 95, 39, 0.49))
+    assert scale.suggest_scale(scales, learnt_diameter=3)["pixel_size_um"] == 0.1
+    assert scale.suggest_scale(scales, learnt_diameter=9)["pixel_size_um"] == 0.2
+
+
+def test_nothing_found_is_an_error():
+    """Without a fibre there is no suggestion."""
+    with pytest.raises(ValueError, match=r"0\.05 to 0\.1 µm.*other factors"):
+        scale.suggest_scale(table((0.05, 0, np.nan, 0), (0.1, 0, np.nan, 0)), learnt_diameter=3)
+
+
+def test_an_image_of_nothing():
+    """Filler alone gives a table without fibres."""
+    scales = scale.try_scales(np.zeros((60, 70), np.float32), factors=(1.0,))
+    assert scales["fibres"].tolist() == [0] and np.isnan(scales["fibre_diameter_px"]).all()
+
+
+def test_nerve_is_tried_rather_than_its_surround(monkeypatch):
+    """The square lies on the fibres of a mosaic that is blank, or dark, elsewhere."""
+    monkeypatch.setattr(scale, "CROP", 100)
+    field = np.random.default_rng(0).normal(9, 2, (300, 400)).astype(np.float32)
+    field[:, 300:] = 0
+    field[150:270, 20:150] = phantom.nerve((120, 130), seed=2).micrograph.pixels
+    rows, columns = scale._liveliest(field)
+    assert rows.stop - rows.start == columns.stop - columns.start == 100
+    is_nerve = np.zeros(field.shape, bool)
+    is_nerve[150:270, 20:150] = True
+    assert is_nerve[rows, columns].mean() > 0.9
+
+
+def test_a_claim_is_never_called_a_pixel_size(tmp_path):
+    """What is read at a working scale says so, whatever the file says."""
+    path = io.write_image(tmp_path / "a.png", np.zeros((4, 5), np.uint8))
+    seen = scale.read_at_scale(path, pixel_size=0.07)
+    assert (seen.pixel_size, seen.pixel_size_source) == (0.07, scale.SOURCE)
+    assert "not a physical size" in scale.SOURCE
+    assert dataclasses.replace(seen, name="b").pixel_size_source == scale.SOURCE
