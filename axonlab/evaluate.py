@@ -167,6 +167,36 @@ def evaluate(model: str | Path | Model, pairs: Iterable[Pair]) -> Evaluation:
     )
 
 
+def pool(evaluations: Iterable[Evaluation]) -> Evaluation:
+    """Return evaluations of different images as one, such as those of a cross-validation.
+
+    Parameters
+    ----------
+    evaluations : iterable of Evaluation
+        Of models for the same classes.
+
+    Raises
+    ------
+    ValueError
+        If there are none, or their classes differ.
+    """
+    parts = list(evaluations)
+    if not parts:
+        raise ValueError("No evaluations to pool: keep animals for validation, or leave some out.")
+    if any(part.classes != parts[0].classes for part in parts):
+        raise ValueError(f"Models for different classes: {[part.classes for part in parts]}.")
+    return Evaluation(
+        " + ".join(dict.fromkeys(part.model for part in parts)),
+        parts[0].classes,
+        [pair for part in parts for pair in part.pairs],
+        pd.concat([part.images for part in parts], ignore_index=True),
+        [table for part in parts for table in part.confusions],
+        [labels for part in parts for labels in part.labels],
+        _total([part.reliability for part in parts]),
+        pd.concat([part.sample for part in parts], ignore_index=True),
+    )
+
+
 def compare(first: Evaluation, second: Evaluation) -> pd.DataFrame:
     """Return how two models differ on the same images.
 

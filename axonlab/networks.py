@@ -17,9 +17,10 @@ FEATURES = (32, 64, 128, 192, 256)
 SIZES = {
     "small": (16, 32, 64, 96, 128),
     "default": FEATURES,
-    "deep": (32, 64, 96, 128, 192, 256),
+    "deep": (16, 32, 64, 128, 192, 256),
 }
-"""Channels per level of the U-Nets that have a name: files of 4, 14 and 16 MB."""
+"""Channels per level of the U-Nets that have a name: files of 4, 14 and 14 MB. The deep one sees
+twice as far as the default one, with a third of its operations."""
 
 MAX_LEVELS = 12
 MAX_MEMBERS = 32

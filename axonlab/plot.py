@@ -137,6 +137,29 @@ def overlay(micrograph: Micrograph, labels: NDArray[np.uint8]) -> NDArray[np.uin
     return mixed.round().astype(np.uint8)
 
 
+def uncertainty(micrograph: Micrograph, values: NDArray[np.float32], label: str) -> hv.Image:
+    """Return a map of how unsure something is, bright where it is most.
+
+    Parameters
+    ----------
+    micrograph : Micrograph
+    values : (H, W) float32 array
+    label : str
+        What they are, with their unit.
+    """
+    shown = resize(values, _shown_shape(micrograph))
+    return hv.Image(shown[::-1], bounds=_bounds(micrograph), kdims=["x", "y"]).opts(
+        cmap="cividis",
+        colorbar=True,
+        clabel=label,
+        aspect="equal",
+        invert_yaxis=True,
+        xlabel="x (µm)",
+        ylabel="y (µm)",
+        title=label,
+    )
+
+
 def outlines(objects: NDArray[np.int32], *, pixel_size: float) -> dict[int, NDArray[np.float64]]:
     """Return the outer outline of every object, by id.
 

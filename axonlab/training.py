@@ -226,6 +226,11 @@ class Training:
         return len(self.checkpoint.history)
 
     @property
+    def is_over(self) -> bool:
+        """Whether nothing is left to be trained."""
+        return self.epochs_done >= self.settings.epochs or self.checkpoint.is_out_of_patience
+
+    @property
     def steps_per_epoch(self) -> int:
         """How many batches the training patches fill."""
         return len(self._split(False)) * self.settings.patches_per_image // self.settings.batch
@@ -233,7 +238,7 @@ class Training:
     @property
     def seconds(self) -> float:
         """About how long it will take to train what is still to be trained."""
-        epochs = max(0, self.settings.epochs - self.epochs_done)
+        epochs = 0 if self.is_over else self.settings.epochs - self.epochs_done
         return self.need.seconds * self.steps_per_epoch * epochs
 
     @cached_property
@@ -426,7 +431,7 @@ class Training:
         learner = self._learner([self.checkpoint, StopWhen(job.stopping), _Watch(self), steps])
         resume = self.checkpoint.path.exists() and not self.overwrite
         done = self.checkpoint.restore(learner) if resume else 0
-        if done < settings.epochs and not self.checkpoint.is_out_of_patience:
+        if not self.is_over:
             try:
                 with learner.no_bar(), learner.no_logging():
                     learner.fit_one_cycle(settings.epochs, settings.learning_rate, start_epoch=done)
@@ -441,7 +446,7 @@ class Training:
         kept = "the last step"
         if not is_whole:
             self.checkpoint.restore_best(learner)
-            kept = f"epoch {self.checkpoint.best_epoch}, the best on the validation images"
+            kept = f"epoch {self.checkpoint.best_epoch + 1}, the best on the validation images"
         training = self.card.training | {
             "steps": self.epochs_done * self.steps_per_epoch,
             "minutes": round(self.checkpoint.seconds / 60, 1),
@@ -489,6 +494,8 @@ class _Watch(Callback):
             self.owner.losses.append(float(self.loss.detach()))
 
     def after_epoch(self) -> None:
+        if self.epoch + 1 != self.owner.epochs_done:  # passed over: done before an interruption
+            return
         probabilities = predict(self.model, self.pixels)
         labels = classify(probabilities, self.owner.card.classes)
         self.owner.watched = Watched(self.image, self.pixels, self.truth, labels)

@@ -240,3 +240,23 @@ def test_sem_is_evaluated_as_its_card_says(data_folder: Path) -> None:
         model.card.scores[pairs[0].image.stem], abs=0.003
     )
     assert evaluation.calibration["ece"] < 0.05
+
+
+def test_parts_pooled_are_the_whole(evaluation: Evaluation, pairs: list[Pair]) -> None:
+    """Evaluated animal by animal and pooled, everything is as evaluated at once."""
+    parts = [evaluate.evaluate(random_model(), pairs[i : i + 2]) for i in (0, 2, 4)]
+    whole = evaluate.pool(parts)
+    assert whole.model == evaluation.model and whole.pairs == evaluation.pairs
+    pd.testing.assert_frame_equal(whole.images, evaluation.images)
+    pd.testing.assert_frame_equal(whole.dice, evaluation.dice)
+    pd.testing.assert_frame_equal(whole.reliability, evaluation.reliability)
+    assert whole.calibration == evaluation.calibration
+
+
+def test_what_cannot_be_pooled_is_told(evaluation: Evaluation, pairs: list[Pair]) -> None:
+    """Nothing, and models for different classes."""
+    other = evaluate.evaluate(random_model(["background", "axon"]), pairs[:1])
+    with pytest.raises(ValueError, match="No evaluations to pool: keep animals"):
+        evaluate.pool([])
+    with pytest.raises(ValueError, match=r"Models for different classes: \[\['background', 'my"):
+        evaluate.pool([evaluation, other])

@@ -100,16 +100,17 @@ class TrainWidget(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no t
             obstacle = True
         else:
             memory = f"{training.need.memory / 1e9:.1f} of {machine.memory_free() / 1e9:.1f} GB"
-            time_needed = f"about {duration(training.seconds)}" if done < epochs else "no time"
-            self.needs.value = (
-                f'<span role="status">{epochs - min(done, epochs)} epochs of '
-                f"{training.steps_per_epoch} steps will take {time_needed}, and {memory} of "
-                "memory that are free.</span>"
+            text = (
+                f"{epochs - done} epochs of {training.steps_per_epoch} steps will take about "
+                f"{duration(training.seconds)}, and {memory} of memory that are free."
             )
+            if training.is_over:
+                text = "Nothing is left to be trained; with more epochs it goes on."
+            self.needs.value = f'<span role="status">{text}</span>'
             obstacle = False
         self.start.description = f"Resume after epoch {done}" if done else "Start"
         busy = training.job.running or self.searching.running
-        self.start.disabled = busy or obstacle or done >= epochs
+        self.start.disabled = busy or obstacle or training.is_over
         self.search.disabled = self.preview.disabled = self.anew.disabled = busy
         self.anew.layout.display = "" if self._can_begin_anew() else "none"
         self.anew.description = "Begin anew …"
