@@ -78,9 +78,13 @@ def classes(micrograph: Micrograph, labels: NDArray[np.uint8]) -> hv.RGB:
 
 
 def disagreement(
-    micrograph: Micrograph, first: NDArray[np.uint8], second: NDArray[np.uint8]
+    micrograph: Micrograph,
+    first: NDArray[np.uint8],
+    second: NDArray[np.uint8],
+    *,
+    names: tuple[str, str] = ("the first", "the second"),
 ) -> hv.Overlay:
-    """Return the micrograph under a map of where two people's labels differ, and how.
+    """Return the micrograph under a map of where two label images differ, and how.
 
     Fibres that both see are lightened; myelin and all axons are fibre. Where either left pixels
     unlabelled nothing is drawn.
@@ -90,29 +94,22 @@ def disagreement(
     micrograph : Micrograph
     first, second : (H, W) uint8 array
         Class ids.
+    names : pair of str
+        What to call them in the legend.
 
     Raises
     ------
     ValueError
         If the shapes differ.
     """
-    if not micrograph.pixels.shape == first.shape == second.shape:
-        raise ValueError(
-            f"{micrograph.name} of shape {micrograph.pixels.shape}, labels of {first.shape} and "
-            f"{second.shape}: all must show the same image at the same size."
-        )
-    one, other = (resize_labels(labels, _shown_shape(micrograph)) for labels in (first, second))
-    in_one, in_other = one != CLASSES["background"], other != CLASSES["background"]
-    differences = [in_one & ~in_other, in_other & ~in_one, in_one & in_other & (one != other)]
-    drawn = np.zeros((*one.shape, 4), np.uint8)
-    drawn[in_one & in_other] = 255, 255, 255, round(255 * OPACITY_AGREED)
-    for where, colour in zip(differences, DISAGREEMENTS.values(), strict=True):
-        drawn[where] = *bytes.fromhex(colour[1:]), round(255 * OPACITY_DIFFERENT)
-    drawn[(one == UNLABELLED) | (other == UNLABELLED)] = 0
+    _check_shapes(micrograph, first, second)
+    drawn = _differences(
+        *(resize_labels(labels, _shown_shape(micrograph)) for labels in (first, second))
+    )
     coloured = hv.RGB(drawn[::-1], bounds=_bounds(micrograph), kdims=["x", "y"])
     # points without a place, since the pixels of an image have no legend
     legend = [
-        hv.Points([(np.nan, np.nan)], ["x", "y"], label=label).opts(
+        hv.Points([(np.nan, np.nan)], ["x", "y"], label=_named(label, names)).opts(
             color=colour, marker="square", size=10
         )
         for label, colour in DISAGREEMENTS.items()
@@ -120,6 +117,43 @@ def disagreement(
     return hv.Overlay([image(micrograph), coloured.opts(invert_yaxis=True), *legend]).opts(
         legend_position="bottom"
     )
+
+
+def disagreement_picture(
+    micrograph: Micrograph, first: NDArray[np.uint8], second: NDArray[np.uint8]
+) -> NDArray[np.uint8]:
+    """Return what `disagreement` draws as (H, W, 3) uint8, for a PNG."""
+    _check_shapes(micrograph, first, second)
+    drawn = _differences(first, second)
+    share = drawn[..., 3:].astype(np.float32) / 255
+    mixed = (1 - share) * grey(micrograph.pixels)[..., None] + share * drawn[..., :3]
+    return mixed.round().astype(np.uint8)
+
+
+def _check_shapes(
+    micrograph: Micrograph, first: NDArray[np.uint8], second: NDArray[np.uint8]
+) -> None:
+    if not micrograph.pixels.shape == first.shape == second.shape:
+        raise ValueError(
+            f"{micrograph.name} of shape {micrograph.pixels.shape}, labels of {first.shape} and "
+            f"{second.shape}: all must show the same image at the same size."
+        )
+
+
+def _differences(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return where and how two label images differ, as (H, W, 4)."""
+    in_one, in_other = one != CLASSES["background"], other != CLASSES["background"]
+    differences = [in_one & ~in_other, in_other & ~in_one, in_one & in_other & (one != other)]
+    drawn = np.zeros((*one.shape, 4), np.uint8)
+    drawn[in_one & in_other] = 255, 255, 255, round(255 * OPACITY_AGREED)
+    for where, colour in zip(differences, DISAGREEMENTS.values(), strict=True):
+        drawn[where] = *_rgb(colour), round(255 * OPACITY_DIFFERENT)
+    drawn[(one == UNLABELLED) | (other == UNLABELLED)] = 0
+    return drawn
+
+
+def _named(label: str, names: tuple[str, str]) -> str:
+    return label.replace("the first", names[0]).replace("the second", names[1])
 
 
 def overlay(micrograph: Micrograph, labels: NDArray[np.uint8]) -> NDArray[np.uint8]:

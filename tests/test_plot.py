@@ -92,6 +92,32 @@ def test_disagreement_has_a_legend():
     assert (state.y_range.start, state.y_range.end) == (1.75, -0.25)
 
 
+def test_disagreement_calls_them_by_name():
+    """A model and the truth are named in the legend."""
+    micrograph, labels = Micrograph(np.zeros((4, 6)), 0.5), np.zeros((4, 6), np.uint8)
+    figure = plot.disagreement(micrograph, labels, labels, names=("the model", "the truth"))
+    state = hv.renderer("bokeh").get_plot(figure).state
+    shown = {item.label.value for item in state.select({"type": LegendItem})}
+    assert {"fibre only in the model", "fibre only in the truth"} < shown
+
+
+def test_disagreement_as_a_picture():
+    """The picture for a thumbnail has the colours of the map over the grey values."""
+    micrograph = Micrograph(np.tile([0.0, 255.0], (2, 3)), 0.5)
+    first, second = np.zeros((2, 2, 6), np.uint8)
+    first[0, 1], second[1, 4] = 2, 1
+    picture = plot.disagreement_picture(micrograph, first, second)
+    assert picture.shape == (2, 6, 3) and picture.dtype == np.uint8
+    share = round(255 * plot.OPACITY_DIFFERENT) / 255
+    for place, colour in zip(((0, 1), (1, 4)), plot.DISAGREEMENTS.values(), strict=False):
+        grey = plot.grey(micrograph.pixels)[place]
+        wanted = [share * c + (1 - share) * grey for c in bytes.fromhex(colour[1:])]
+        assert picture[place].tolist() == pytest.approx(wanted, abs=1)
+    assert (picture[0, 2:] == plot.grey(micrograph.pixels)[0, 2:, None]).all()
+    with pytest.raises(ValueError, match="same image"):
+        plot.disagreement_picture(micrograph, first.T, second)
+
+
 def test_disagreement_refuses_other_shapes():
     """Labels of another image are an error, not a stretched map."""
     micrograph, labels = Micrograph(np.zeros((4, 6)), 0.5), np.zeros((4, 6), np.uint8)
