@@ -36,6 +36,7 @@ __all__ = [
     "phantom",
     "plot",
     "pretrained",
+    "plot_scores",
     "propose",
     "samples",
     "score",
