@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from axonlab import calibration, score
-from axonlab.io import read_image, read_labels
 from axonlab.micrograph import Micrograph, intensity_range
 from axonlab.models import Model, load_model
-from axonlab.pairs import Pair
+from axonlab.pairs import Pair, read_pair
 from axonlab.segment import segment
 
 MIN_ANIMALS = 3
@@ -95,25 +94,6 @@ class Evaluation:
             "ece_scaled": scaled,
             "animals": animals,
         }
-
-
-def read_pair(pair: Pair) -> tuple[Micrograph, NDArray[np.uint8]]:
-    """Return a micrograph and its labels.
-
-    Raises
-    ------
-    OSError, ValueError
-        If a file cannot be read, or mask and image differ in shape. The message names it.
-    """
-    micrograph = read_image(pair.image)
-    truth = read_labels(*pair.masks, values=pair.values)
-    if truth.shape != micrograph.pixels.shape:
-        raise ValueError(
-            f"{pair.masks[0]}: a mask of shape {truth.shape} for {pair.image} of shape "
-            f"{micrograph.pixels.shape}. A mask must have the shape of its image: export it again "
-            "at full size, or leave the pair out."
-        )
-    return micrograph, truth
 
 
 def evaluate(model: str | Path | Model, pairs: Iterable[Pair]) -> Evaluation:

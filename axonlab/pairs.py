@@ -14,10 +14,12 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from axonlab.autosave import check_image
 from axonlab.formats import read_plane
-from axonlab.io import LABEL_TAG, MAX_STRAY_SHARE, read_image
+from axonlab.io import LABEL_TAG, MAX_STRAY_SHARE, read_image, read_labels
+from axonlab.micrograph import Micrograph
 from axonlab.pixelsize import image_stem
 
 LAYOUTS = {
@@ -124,6 +126,25 @@ def find_pairs(
             stacklevel=2,
         )
     return sorted(pairs, key=lambda pair: pair.image)
+
+
+def read_pair(pair: Pair) -> tuple[Micrograph, NDArray[np.uint8]]:
+    """Return a micrograph and its labels.
+
+    Raises
+    ------
+    OSError, ValueError
+        If a file cannot be read, or mask and image differ in shape. The message names it.
+    """
+    micrograph = read_image(pair.image)
+    truth = read_labels(*pair.masks, values=pair.values)
+    if truth.shape != micrograph.pixels.shape:
+        raise ValueError(
+            f"{pair.masks[0]}: a mask of shape {truth.shape} for {pair.image} of shape "
+            f"{micrograph.pixels.shape}. A mask must have the shape of its image: export it again "
+            "at full size, or leave the pair out."
+        )
+    return micrograph, truth
 
 
 def _sort(folder: Path) -> tuple[dict[Path, list[Path]], dict[Path, list[_Mask]], list[str]]:
