@@ -114,10 +114,10 @@ def per_image(images: pd.DataFrame) -> hv.Overlay:
     ordered = images.sort_values(["animal", "mean_dice"], kind="stable")
     ticks, rows = [], []
     for animal, group in ordered.groupby("animal"):
-        ticks.append((-len(ticks), str(animal)))
+        ticks.append((-len(ticks), f"{animal}:"))
         for name, index in zip(group["image"], group.index, strict=True):
             rows.append((index, -len(ticks)))
-            ticks.append((-len(ticks), f"{name}  ·"))
+            ticks.append((-len(ticks), str(name)))
     placed = ordered.assign(row=pd.Series(dict(rows)))
     columns = [c for c in images if c.startswith("dice_")]
     dots = [
@@ -194,6 +194,8 @@ def robustness(table: pd.DataFrame) -> hv.Layout:
     for change, rows in table.groupby("change", sort=False):
         in_percent = "%" in CHANGE_LABELS[change]
         rows = rows.assign(amount=rows["amount"] * (100 if in_percent else 1))
+        start, end = rows["amount"].min(), rows["amount"].max()
+        margin = 0.05 * (end - start)
         curves = []
         for name, curve in rows.groupby("class", sort=False):
             colour = CLASS_COLOURS[CLASSES[name]]
@@ -204,6 +206,7 @@ def robustness(table: pd.DataFrame) -> hv.Layout:
                 xlabel=CHANGE_LABELS[change],
                 ylabel="Dice",
                 xticks=sorted(set(rows["amount"])),
+                xlim=(start - margin, end + margin),
                 ylim=(low, 1),
                 frame_width=230,
                 frame_height=220,

@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from axonlab import plot, score
-from axonlab.evaluate import Evaluation, read_pair
+from axonlab.evaluate import Evaluation
 from axonlab.micrograph import CLASSES
-from axonlab.pairs import find_pairs
+from axonlab.pairs import find_pairs, read_pair
 from axonlab.widgets import Gallery
 from axonlab.widgets.gallery import THUMBNAIL_PX
 
@@ -62,7 +62,8 @@ def test_a_click_shows_another_image(pairs):
     assert gallery.selected == 2
     marked = [i for i, button in gallery.thumbnails.items() if len(button.stylesheets) == 2]
     assert marked == [2]
-    shown = list(gallery.__panel__()[1].object)
+    assert "image 2 · sub-b · background 0.800" in gallery.__panel__()[1].object
+    shown = list(gallery.__panel__()[2].object)
     assert len(shown) == 3
     micrograph, truth = read_pair(pairs[2])
     for view, labels in zip(shown, (truth, evaluation.labels[2]), strict=False):
@@ -78,7 +79,7 @@ def test_what_the_model_does_not_know_is_not_shown_as_missed(pairs):
     )
     micrograph, truth = read_pair(pairs[0])
     wanted = plot.classes(micrograph, score.merge_classes(truth, NAMES[::2]))
-    shown = next(iter(gallery.__panel__()[1].object)).RGB.I
+    shown = next(iter(gallery.__panel__()[2].object)).RGB.I
     assert np.array_equal(shown.dimension_values(5), wanted.dimension_values(5))
 
 

@@ -69,8 +69,8 @@ def test_images_are_listed_by_animal():
     state = drawn(figure)
     (axis,) = state.left
     places = axis.major_label_overrides
-    rows = [places[place].strip(" ·") for place in sorted(places, reverse=True)]
-    assert rows == ["a", "two", "b", "three", "one"]
+    rows = [places[place] for place in sorted(places, reverse=True)]
+    assert rows == ["a:", "two", "b:", "three", "one"]
     legend = {item.label.value for item in state.select({"type": LegendItem})}
     assert legend == {"background", "unmyelinated axon"}
     dots = figure.Points.Unmyelinated_axon.dframe().set_index("image")

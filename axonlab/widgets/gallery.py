@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import html
 import io
+from typing import TYPE_CHECKING
 
 import holoviews as hv
 import numpy as np
@@ -14,9 +16,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from axonlab import plot
-from axonlab.evaluate import Evaluation, read_pair
 from axonlab.micrograph import Micrograph, resize, resize_labels
+from axonlab.pairs import read_pair
 from axonlab.score import merge_classes
+
+if TYPE_CHECKING:
+    from axonlab.evaluate import Evaluation  # imports torch, which views do not need
 
 THUMBNAIL_PX = 160
 """Longer side of a small image."""
@@ -38,7 +43,8 @@ _BUTTON = """
   background: url(data:image/png;base64,%s) no-repeat center 8px;
   background-color: transparent; color: var(--jp-ui-font-color1, inherit);
 }
-.bk-btn:hover, .bk-btn:focus-visible { border-color: #808080; }
+.bk-btn:hover { border-color: #808080; background-color: transparent !important; }
+.bk-btn:focus-visible { outline: 2px dotted #808080; outline-offset: 1px; }
 """
 _CHOSEN = ".bk-btn, .bk-btn:hover { border-color: #0072b2; }"
 
@@ -68,6 +74,7 @@ class Gallery(pn.viewable.Viewer):  # type: ignore[misc]  # panel has no types
         self.order = order
         self._evaluation = evaluation
         self.thumbnails = {i: self._thumbnail(i) for i in order}
+        self._title = pn.pane.HTML(styles={"color": "var(--jp-ui-font-color1, inherit)"})
         self._full = pn.pane.HoloViews()
         self._show()
         self.param.watch(self._show, "selected")
@@ -95,13 +102,14 @@ class Gallery(pn.viewable.Viewer):  # type: ignore[misc]  # panel has no types
         for i, button in self.thumbnails.items():
             button.stylesheets = [button.stylesheets[0], *([_CHOSEN] if i == self.selected else [])]
         title = caption(self._evaluation.images.loc[self.selected]).replace("\n", " · ")
-        self._full.object = views(*self._read(self.selected)).opts(title=title)
+        self._title.object = f"<b>{html.escape(title)}</b>"
+        self._full.object = views(*self._read(self.selected))
 
     def __panel__(self) -> pn.Column:
         small = pn.FlexBox(
             *self.thumbnails.values(), styles={"max-height": f"{GALLERY_PX}px", "overflow": "auto"}
         )
-        return pn.Column(small, self._full)
+        return pn.Column(small, self._title, self._full)
 
 
 def views(micrograph: Micrograph, labels: NDArray[np.uint8], truth: NDArray[np.uint8]) -> hv.Layout:
