@@ -15,6 +15,7 @@ __version__ = version("axonlab")
 __all__ = [
     "autosave",
     "calibration",
+    "blank",
     "data",
     "doctor",
     "estimate",
@@ -39,9 +40,11 @@ __all__ = [
     "plot_scores",
     "propose",
     "samples",
+    "scale",
     "score",
     "segment",
     "training",
+    "strokes",
     "widgets",
 ]
 

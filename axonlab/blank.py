@@ -49,7 +49,7 @@ def blank_area(pixels: NDArray[np.float32]) -> NDArray[np.bool_]:
     constant = ndimage.maximum_filter(pixels, WINDOW) == ndimage.minimum_filter(pixels, WINDOW)
     areas, n = ndimage.label(constant, output=np.int32)
     if not n:
-        return constant
+        return np.zeros(pixels.shape, bool)
     outline, straight = np.zeros((2, n + 1))
     for turned in (areas, areas.T):
         for inner, outer in ((turned[1:], turned[:-1]), (turned[:-1], turned[1:])):
@@ -75,4 +75,4 @@ def _in_long_runs(edges: NDArray[np.bool_]) -> NDArray[np.bool_]:
     opened = ndimage.minimum_filter1d(edges.view(np.uint8), STRAIGHT, axis=1, mode="constant")
     # the even window reaches one further to the left: mirrored, it gives the run back
     grown = ndimage.maximum_filter1d(opened, STRAIGHT, axis=1, mode="constant", origin=-1)
-    return grown.view(bool) & edges
+    return np.asarray(grown.view(bool) & edges)

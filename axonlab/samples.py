@@ -90,7 +90,7 @@ def fetch(dataset: str) -> Path:
     ConnectionError
         If the download failed.
     """
-    local = _local_folder(dataset)
+    local = local_folder(dataset)
     if local is not None:
         return local
     entry = _catalogue()["datasets"][dataset]
@@ -114,31 +114,19 @@ def fetch(dataset: str) -> Path:
     return Path(store.abspath)
 
 
-def _locate(name: str) -> tuple[Path, dict[str, Any]]:
-    """Return the folder of a sample's data set, and the sample or its stand-in."""
-    sample = _sample(name)
-    try:
-        return fetch(sample["dataset"]), sample
-    except ConnectionError as error:
-        bundled = _catalogue()["datasets"][sample["dataset"]]["bundled"]
-        warnings.warn(f"{error} The bundled sample {bundled!r} is used instead.", stacklevel=3)
-        return fetch("phantoms"), _sample(bundled)
+def local_folder(dataset: str) -> Path | None:
+    """Return the folder of a data set that already lies on this machine, None if none does.
 
+    Parameters
+    ----------
+    dataset : str
+        A name from `datasets`, or ``"phantoms"``.
 
-def _is_at_hand(sample: dict[str, Any]) -> bool:
-    folder = _local_folder(sample["dataset"])
-    return folder is not None and (folder / sample["image"]).is_file()
-
-
-def _sample(name: str) -> dict[str, Any]:
-    samples: dict[str, dict[str, Any]] = _catalogue()["samples"]
-    if name not in samples:
-        raise ValueError(f"No sample {name!r}, there are {', '.join(samples)}.")
-    return samples[name]
-
-
-def _local_folder(dataset: str) -> Path | None:
-    """Return where a data set already lies, if it does."""
+    Raises
+    ------
+    ValueError
+        If there is no such data set.
+    """
     if dataset == "phantoms":
         return _BUNDLED / dataset
     if dataset not in _catalogue()["datasets"]:
@@ -152,6 +140,34 @@ def _local_folder(dataset: str) -> Path | None:
             return Path(given).resolve() / dataset
     downloaded = _cache() / dataset
     return downloaded if (downloaded / _COMPLETE).exists() else None
+
+
+def bundled(name: str) -> Path:
+    """Return the path of a file that comes with axonlab, ``"strokes/mouse-nerve.json"``."""
+    return _BUNDLED / name
+
+
+def _locate(name: str) -> tuple[Path, dict[str, Any]]:
+    """Return the folder of a sample's data set, and the sample or its stand-in."""
+    sample = _sample(name)
+    try:
+        return fetch(sample["dataset"]), sample
+    except ConnectionError as error:
+        bundled = _catalogue()["datasets"][sample["dataset"]]["bundled"]
+        warnings.warn(f"{error} The bundled sample {bundled!r} is used instead.", stacklevel=3)
+        return fetch("phantoms"), _sample(bundled)
+
+
+def _is_at_hand(sample: dict[str, Any]) -> bool:
+    folder = local_folder(sample["dataset"])
+    return folder is not None and (folder / sample["image"]).is_file()
+
+
+def _sample(name: str) -> dict[str, Any]:
+    samples: dict[str, dict[str, Any]] = _catalogue()["samples"]
+    if name not in samples:
+        raise ValueError(f"No sample {name!r}, there are {', '.join(samples)}.")
+    return samples[name]
 
 
 def _cache() -> Path:

@@ -88,6 +88,15 @@ def test_data_folder_is_used_before_the_network(tmp_path, monkeypatch):
     assert samples.at_hand()[0] == "rat-sem"
 
 
+def test_where_a_data_set_lies(tmp_path, monkeypatch):
+    """A folder where there is one, None where it would have to be downloaded."""
+    assert samples.local_folder("phantoms") == samples.bundled("phantoms")
+    assert samples.local_folder("mouse-nerve") is None
+    (tmp_path / "mouse-nerve").mkdir()
+    monkeypatch.setenv("AXONLAB_DATA", str(tmp_path))
+    assert samples.local_folder("mouse-nerve") == tmp_path.resolve() / "mouse-nerve"
+
+
 def test_empty_data_folder_offers_nothing(tmp_path, monkeypatch):
     """A folder with the name of a data set but no images is not at hand."""
     (tmp_path / "rat-sem").mkdir()

@@ -8,7 +8,7 @@ import pytest
 from axonlab import data, io, samples, strokes
 from axonlab.micrograph import CLASSES, UNLABELLED, Micrograph
 
-BUNDLED = samples._BUNDLED / "strokes" / "mouse-nerve.json"
+BUNDLED = samples.bundled("strokes/mouse-nerve.json")
 
 
 def scribbles(*drawn, crop=(0, 0, 40, 50)):
@@ -135,6 +135,17 @@ def test_bundled_strokes_are_sane():
         painted = strokes.paint(alone, (1040, 1392), purpose=one.purpose)
         drawn = train if one.purpose == "train" else check
         assert (drawn == painted)[painted != UNLABELLED].all()
+
+
+def test_strokes_on_the_phantom_are_true():
+    """Where there are no real images, strokes on a phantom stand in, and agree with its truth."""
+    read = strokes.read_strokes(samples.bundled("strokes/phantoms.json"))
+    truth = samples.load_labels("phantom-sem")
+    assert samples.bundled(f"phantoms/{read.image}").is_file()
+    for purpose in strokes.PURPOSES:
+        painted = strokes.paint(read, truth.shape, purpose=purpose)
+        drawn = painted != UNLABELLED
+        assert drawn.sum() > 1000 and (painted == truth)[drawn].all()
 
 
 def test_bundled_strokes_lie_on_what_they_claim(data_folder):
