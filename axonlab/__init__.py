@@ -14,8 +14,8 @@ warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated", FutureWarn
 __version__ = version("axonlab")
 __all__ = [
     "autosave",
-    "calibration",
     "blank",
+    "calibration",
     "data",
     "doctor",
     "estimate",
@@ -36,15 +36,15 @@ __all__ = [
     "pairs",
     "phantom",
     "plot",
-    "pretrained",
     "plot_scores",
+    "pretrained",
     "propose",
     "samples",
     "scale",
     "score",
     "segment",
-    "training",
     "strokes",
+    "training",
     "widgets",
 ]
 
