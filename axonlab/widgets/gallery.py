@@ -118,7 +118,7 @@ def views(micrograph: Micrograph, labels: NDArray[np.uint8], truth: NDArray[np.u
     pictures = {
         NAMES[1]: plot.image(micrograph) * plot.classes(micrograph, truth),
         NAMES[0]: plot.image(micrograph) * plot.classes(micrograph, labels),
-        "their differences": differences,
+        "their differences": differences.opts(legend_opts={"orientation": "vertical"}),
     }
     shown = [picture.opts(title=name, frame_width=FRAME_PX) for name, picture in pictures.items()]
     return hv.Layout([shown[0], *(picture.opts(yaxis=None) for picture in shown[1:])])
