@@ -34,12 +34,16 @@ bench: $(INSTALLED)
 	$(BIN)/python tests/benchmarks/bench_segment.py
 	$(BIN)/python tests/benchmarks/bench_propose.py
 	$(BIN)/python tests/benchmarks/bench_label.py
+	$(BIN)/python tests/benchmarks/bench_train.py
 
-# retrains the models that come with axonlab: about 45 minutes on two cores
+# retrains the models that come with axonlab: some hours each on two cores, but every epoch is kept
 models: $(INSTALLED)
 	mkdir -p runs/train
-	$(BIN)/papermill notebooks/02_train.ipynb runs/train/sem.ipynb -f axonlab/weights/sem.yaml
-	cp runs/train/sem/model.safetensors axonlab/weights/sem.safetensors
+	for name in sem tem; do \
+	    $(BIN)/papermill notebooks/02_train.ipynb runs/train/$$name.ipynb \
+	        -f axonlab/weights/$$name.yaml && \
+	    cp runs/train/$$name/model.safetensors axonlab/weights/$$name.safetensors || exit 1; \
+	done
 
 # draws the bundled phantoms anew
 samples: $(INSTALLED)

@@ -13,9 +13,8 @@ from fasttransform import Transform
 from torch import Tensor
 
 from axonlab.augment import random_grid, random_intensity, sample
-from axonlab.io import read_image, read_labels
 from axonlab.micrograph import CLASSES, UNLABELLED, at_model_scale, resize_labels
-from axonlab.pairs import Pair, find_pairs
+from axonlab.pairs import Pair, find_pairs, read_pair
 
 __all__ = [
     "Augment",
@@ -137,14 +136,7 @@ class ReadClasses(Transform):
 @cache
 def _read_pair(pair: Pair, pixel_size: float) -> tuple[np.ndarray, np.ndarray]:
     """Read a pair once and keep it: every patch of an epoch is cut from the same arrays."""
-    micrograph = read_image(pair.image)
-    labels = read_labels(*pair.masks, values=pair.values)
-    if labels.shape != micrograph.pixels.shape:
-        raise ValueError(
-            f"{pair.masks[0]}: a mask of shape {labels.shape} for {pair.image} of shape "
-            f"{micrograph.pixels.shape}. A mask must have "
-            "the shape of its image: export it again at full size, or leave the pair out."
-        )
+    micrograph, labels = read_pair(pair)
     pixels, _ = at_model_scale(micrograph, pixel_size)
     return pixels, resize_labels(labels, pixels.shape).copy()
 

@@ -23,6 +23,9 @@ BACKGROUND_LABELLED = "#cc79a7"
 PIXEL_SIZE_RANGE_UM = (1e-3, 100.0)
 """Pixel sizes outside 1 nm to 100 µm are taken for mistakes of the unit."""
 
+MIN_RESAMPLING, MAX_RESAMPLING = 1 / 50, 10
+"""Pixel size of an image over that of a network, beyond which one of them must be a mistake."""
+
 PERCENTILES = (1.0, 99.0)
 """Percentiles of the whole image that `normalise` maps to 0 and 1."""
 
@@ -230,7 +233,18 @@ def at_model_scale(
     pixels : (h, w) float32 array
     grey_range : pair of float
         The grey values that became 0 and 1.
+
+    Raises
+    ------
+    ValueError
+        If the pixel size is absurdly far from that of the network.
     """
+    if not MIN_RESAMPLING <= micrograph.pixel_size / pixel_size <= MAX_RESAMPLING:
+        raise ValueError(
+            f"{micrograph.name}: pixels of {micrograph.pixel_size:g} µm are too far from the "
+            f"{pixel_size:g} µm at which the network works. Check the pixel size (µm, not nm), "
+            "or take a model for this magnification."
+        )
     shape = shape_at(micrograph.pixels.shape, micrograph.pixel_size, pixel_size)
     pixels = resize(micrograph.pixels, shape)
     low, high = intensity_range(pixels, percentiles)

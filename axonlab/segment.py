@@ -24,9 +24,6 @@ from axonlab.models import Ensemble, Model, check_temperature, fast_dtype, load_
 TILE = 768
 """Side of a tile in pixels of the model: bounds the memory of the activations to some 300 MB."""
 
-MIN_RESAMPLING, MAX_RESAMPLING = 1 / 50, 10
-"""Pixel size of an image over that of the model, beyond which one of them must be a mistake."""
-
 
 @dataclass(frozen=True)
 class Segmentation:
@@ -75,7 +72,7 @@ def segment(
     if not isinstance(model, Model):
         model = load_model(model)
     card = model.card
-    pixels, grey_range = _seen_by(model, micrograph)
+    pixels, grey_range = at_model_scale(micrograph, model.card.pixel_size, model.card.percentiles)
     coarse = predict(model.network, pixels, tile=tile, temperature=card.temperature)
     own_shape = micrograph.pixels.shape
     probabilities = np.stack([resize(plane, own_shape) for plane in coarse])
@@ -135,7 +132,7 @@ def disagreement(micrograph: Micrograph, model: str | Path | Model) -> NDArray[n
             f"The model {model.card.name!r} is one network, and disagreement needs several: join "
             "models of the same classes with axonlab.models.ensemble."
         )
-    pixels, _ = _seen_by(model, micrograph)
+    pixels, _ = at_model_scale(micrograph, model.card.pixel_size, model.card.percentiles)
     members = model.network.members
     mean, mean_entropy = 0.0, 0.0
     for member in members:
@@ -144,20 +141,6 @@ def disagreement(micrograph: Micrograph, model: str | Path | Model) -> NDArray[n
         mean_entropy += entr(probabilities).sum(0) / len(members)
     bits = (entr(mean).sum(0) - mean_entropy) / np.log(2)
     return resize(bits.clip(min=0), micrograph.pixels.shape)
-
-
-def _seen_by(
-    model: Model, micrograph: Micrograph
-) -> tuple[NDArray[np.float32], tuple[float, float]]:
-    """Return what a model sees of a micrograph, and the grey values that became 0 and 1."""
-    card = model.card
-    if not MIN_RESAMPLING <= micrograph.pixel_size / card.pixel_size <= MAX_RESAMPLING:
-        raise ValueError(
-            f"{micrograph.name}: pixels of {micrograph.pixel_size:g} µm are too far from the "
-            f"{card.pixel_size:g} µm at which the model {card.name!r} works. Check the pixel size "
-            "(µm, not nm), or take a model for this magnification."
-        )
-    return at_model_scale(micrograph, card.pixel_size, card.percentiles)
 
 
 def predict(

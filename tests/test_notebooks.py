@@ -3,6 +3,7 @@
 import ast
 import json
 import re
+import shutil
 from pathlib import Path
 
 import nbformat
@@ -136,26 +137,50 @@ def test_labelling_goes_on_where_it_was(tmp_path):
     assert mask.read_bytes() == before
 
 
+TINY = {"size": "small", "epochs": 2, "patches_per_image": 2, "batch": 2, "patch": 64}
+QUICK = {"name": "tiny", "left_out": [], "tuned": TINY, "few_images": []}
+
+
 def test_training_leaves_a_model_that_segments(tmp_path):
-    """Two short epochs on the bundled phantoms leave a model file with a full card."""
-    run("02_train", tmp_path, name="tiny", epochs=2, patches_per_image=2, batch=2)
-    model = al.models.load_model(tmp_path / "runs/train/tiny/model.safetensors")
-    assert model.card.training["left_out"] == ["sub-tem1"]
+    """Two short epochs on the bundled phantoms leave model files with full cards."""
+    options = {"left_out": [["sub-bf1"]], "few_images": [1], "few_steps": 2}
+    run("02_train", tmp_path, **QUICK | options)
+    folder = tmp_path / "runs/train/tiny"
+    model = al.models.load_model(folder / "model.safetensors")
+    assert model.card.training["left_out"] == ["sub-sem2"]
     assert len(model.card.training["curve"]["train_loss"]) == 2
-    assert model.card.scores and model.card.versions["torch"]
+    assert set(model.card.scores["dice"]) == {"sub-sem2", "sub-bf1", "all"}
+    assert len(model.card.scores["hard_conditions"]) > 20 and model.card.temperature != 1
     result = al.segment.segment(al.samples.load("phantom-sem"), model)
     assert result.labels.shape == (600, 800)
+    fold = al.models.load_model(folder / "without sub-bf1" / "model.safetensors")
+    assert "sub-bf1" not in fold.card.training["animals"]
+    several = al.models.load_model(folder / "ensemble.safetensors")
+    assert len(several.network.members) == 2
 
 
 def test_training_goes_on_where_it_was(tmp_path):
     """A finished training has nothing left to do; other settings need another name."""
-    small = {"name": "tiny", "epochs": 2, "patches_per_image": 2, "batch": 2}
     path = tmp_path / "runs/train/tiny/model.safetensors"
     weights = []
     for _ in range(2):
-        run("02_train", tmp_path, **small)
+        run("02_train", tmp_path, **QUICK)
         weights.append(al.models.load_model(path).network.state_dict())
     assert all((weights[1][key] == value).all() for key, value in weights[0].items())
+    other = QUICK | {"tuned": TINY | {"learning_rate": 1e-3}}
     with pytest.raises(papermill.PapermillExecutionError, match="belongs to another training"):
-        run("02_train", tmp_path, **small | {"learning_rate": 1e-3})
-    run("02_train", tmp_path, **small | {"learning_rate": 1e-3, "overwrite": True})
+        run("02_train", tmp_path, **other)
+    run("02_train", tmp_path, **other, overwrite=True)
+
+
+def test_severe_findings_stop_the_training_unless_allowed(tmp_path):
+    """An image without fibres is named with its way out, and trained on once that is given."""
+    shutil.copytree(al.samples.fetch("phantoms"), tmp_path / "data")
+    mask = next((tmp_path / "data").glob("derivatives/labels/sub-bf1/micr/*-manual.png"))
+    labels = al.io.read_labels(mask)
+    al.io.write_image(mask, np.zeros_like(labels), overwrite=True)
+    options = QUICK | {"folder": "data"}
+    with pytest.raises(papermill.PapermillExecutionError, match=r"empty: .*allow=\['empty'\]"):
+        run("02_train", tmp_path, **options)
+    assert not (tmp_path / "runs/train/tiny/checkpoint.pt").exists()
+    run("02_train", tmp_path, **options, allow=["empty"])
