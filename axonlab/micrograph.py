@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
+
+from axonlab.blank import blank_area
 
 CLASSES = {"background": 0, "myelin": 1, "axon": 2, "unmyelinated axon": 3}
 """Class names and the ids they have in every label image."""
@@ -67,6 +70,11 @@ class Micrograph:
         check_finite(pixels, self.name)
         object.__setattr__(self, "pixels", pixels)
         object.__setattr__(self, "pixel_size", check_pixel_size(self.pixel_size, self.name))
+
+    @cached_property
+    def blank(self) -> NDArray[np.bool_]:
+        """Where nothing was seen, (H, W) bool: see `axonlab.blank.blank_area`."""
+        return blank_area(self.pixels)
 
     @property
     def shape_um(self) -> tuple[float, float]:
@@ -134,7 +142,9 @@ def check_pixel_size(pixel_size: float, name: str) -> float:
 
 
 def intensity_range(
-    pixels: NDArray[np.float32], percentiles: tuple[float, float] = PERCENTILES
+    pixels: NDArray[np.float32],
+    percentiles: tuple[float, float] = PERCENTILES,
+    blank: NDArray[np.bool_] | None = None,
 ) -> tuple[float, float]:
     """Return the grey values at two percentiles of a whole image.
 
@@ -146,6 +156,8 @@ def intensity_range(
     pixels : (H, W) float32 array
     percentiles : pair of float
         Lower and upper percentile, 0 to 100.
+    blank : (H, W) bool array, optional
+        Pixels that show nothing and do not count, unless all do.
 
     Returns
     -------
@@ -154,7 +166,10 @@ def intensity_range(
     """
     # A regular subset of a quarter million pixels fixes a percentile to well below a grey level.
     step = max(1, int(np.sqrt(pixels.size / 250_000)))
-    low, high = np.percentile(pixels[::step, ::step], percentiles)
+    shown = pixels[::step, ::step]
+    if blank is not None and not blank[::step, ::step].all():
+        shown = shown[~blank[::step, ::step]]
+    low, high = np.percentile(shown, percentiles)
     return float(low), float(high)
 
 
@@ -219,7 +234,8 @@ def at_model_scale(
     """Return what a network sees of a micrograph: resampled, then normalised as a whole.
 
     In this order, because noise, which resampling removes, would widen the range: the same tissue
-    looks the same to the network however finely it was scanned.
+    looks the same to the network however finely it was scanned. Filler around a stitched field
+    does not count for the range.
 
     Parameters
     ----------
@@ -247,7 +263,8 @@ def at_model_scale(
         )
     shape = shape_at(micrograph.pixels.shape, micrograph.pixel_size, pixel_size)
     pixels = resize(micrograph.pixels, shape)
-    low, high = intensity_range(pixels, percentiles)
+    blank = resize_labels(micrograph.blank.view(np.uint8), shape).view(bool)
+    low, high = intensity_range(pixels, percentiles, blank)
     return normalise(pixels, low, high), (low, high)
 
 

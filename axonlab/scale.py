@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from axonlab.blank import blank_area
 from axonlab.io import read_image
 from axonlab.measure import measure_fibres
-from axonlab.micrograph import UNLABELLED, Micrograph, check_pixel_size
+from axonlab.micrograph import UNLABELLED, Micrograph
 from axonlab.models import Model, load_model
 from axonlab.objects import label_fibres
 from axonlab.propose import where_next
@@ -126,28 +126,6 @@ def suggest_scale(scales: pd.DataFrame, *, learnt_diameter: float) -> pd.Series:
         )
     ratio = np.log(found["fibre_diameter_um"] / learnt_diameter).abs()
     return found.loc[ratio.idxmin()]
-
-
-def implied_pixel_size(fibre_diameter_px: float, *, expected_diameter: float) -> float:
-    """Return the physical pixel size (µm) at which fibres would have the diameter expected.
-
-    It rests on what is expected of the tissue and must be confirmed, best by an image of a scale
-    bar, before anything is measured with it. It differs from the working scale wherever
-    the fibres differ from those a model learnt from.
-
-    Parameters
-    ----------
-    fibre_diameter_px : float
-        Median, in pixels of the image, from `try_scales`.
-    expected_diameter : float
-        Median fibre diameter of this tissue in µm.
-
-    Examples
-    --------
-    >>> implied_pixel_size(50, expected_diameter=5)
-    0.1
-    """
-    return check_pixel_size(expected_diameter / fibre_diameter_px, "implied pixel size")
 
 
 def _liveliest(pixels: NDArray[np.float32]) -> tuple[slice, slice]:

@@ -51,6 +51,8 @@ def segment(
 ) -> Segmentation:
     """Segment a micrograph at the model's pixel size and bring the result back to its own grid.
 
+    Filler around a stitched field is background, whatever the model makes of it.
+
     Parameters
     ----------
     micrograph : Micrograph
@@ -76,6 +78,9 @@ def segment(
     coarse = predict(model.network, pixels, tile=tile, temperature=card.temperature)
     own_shape = micrograph.pixels.shape
     probabilities = np.stack([resize(plane, own_shape) for plane in coarse])
+    if "background" in card.classes:
+        probabilities[:, micrograph.blank] = 0
+        probabilities[card.classes.index("background"), micrograph.blank] = 1
     provenance = {
         "image": micrograph.name,
         "pixels_sha256": hashlib.sha256(micrograph.pixels.tobytes()).hexdigest(),
@@ -83,6 +88,7 @@ def segment(
         "pixel_size_um": micrograph.pixel_size,
         "pixel_size_source": micrograph.pixel_size_source,
         "grey_values_mapped_to_0_and_1": list(grey_range),
+        "blank_share": round(float(micrograph.blank.mean()), 4),
         "model": card.name,
         "model_sha256": model.sha256,
         "model_pixel_size_um": card.pixel_size,

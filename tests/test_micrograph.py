@@ -15,6 +15,7 @@ from axonlab.micrograph import (
     CLASSES,
     UNLABELLED,
     Micrograph,
+    at_model_scale,
     check_pixel_size,
     intensity_range,
     normalise,
@@ -98,6 +99,28 @@ def test_intensity_range_of_a_large_image_is_near() -> None:
     """A subset of a large image gives its percentiles to well below a grey level."""
     pixels = np.random.default_rng(0).normal(100, 20, (2000, 1500)).astype(np.float32)
     np.testing.assert_allclose(intensity_range(pixels), np.percentile(pixels, (1, 99)), atol=0.6)
+
+
+def test_filler_does_not_count_for_the_range() -> None:
+    """A stitched field looks the same to a network, however much black lies around it."""
+    tissue = np.random.default_rng(0).normal(100, 9, (120, 160)).astype(np.float32)
+    stitched = np.pad(tissue, ((80, 0), (0, 120)))
+    alone, (low, high) = at_model_scale(Micrograph(tissue, 0.1), 0.1)
+    framed, found = at_model_scale(Micrograph(stitched, 0.1), 0.1)
+    assert found == pytest.approx((low, high), abs=0.1)
+    np.testing.assert_allclose(framed[80:, :160], alone, atol=0.01)
+
+
+def test_an_image_of_nothing_but_filler_is_flat() -> None:
+    """Where all is blank, there is no range, and no error."""
+    pixels, _ = at_model_scale(Micrograph(np.full((64, 64), 7), 0.1), 0.1)
+    assert not pixels.any()
+
+
+def test_absurd_resampling_is_refused() -> None:
+    """Nanometres taken for micrometres would enlarge an image beyond all memory."""
+    with pytest.raises(ValueError, match=r"dot: pixels of 20 µm are too far from the 0\.1 µm"):
+        at_model_scale(Micrograph(np.zeros((4, 4)), 20, "dot"), 0.1)
 
 
 def test_intensity_range_ignores_hot_pixels() -> None:

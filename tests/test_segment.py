@@ -60,6 +60,16 @@ def model() -> Model:
     return Model(random_network(3), CARD, "0" * 64)
 
 
+def test_filler_is_background(model: Model) -> None:
+    """What no tile of a mosaic shows holds no fibre, and the provenance tells its share."""
+    stitched = np.pad(random_pixels((60, 80)), ((0, 0), (0, 80)))
+    result = segment.segment(Micrograph(stitched, 0.1), model)
+    assert not result.labels[:, 80:].any() and result.labels[:, :80].any()
+    assert (result.probabilities[0, :, 80:] == 1).all()
+    assert np.allclose(result.probabilities.sum(0), 1, atol=1e-3)
+    assert result.provenance["blank_share"] == 0.5
+
+
 # --- predict
 
 
@@ -321,7 +331,9 @@ def test_result_stays_where_the_tissue_is() -> None:
         n = round(12.8 / pixel_size)
         y, x = (np.mgrid[:n, :n] + 0.5) * pixel_size
         square = (y > 2) & (y < 6) & (x > 7) & (x < 12)
-        result = segment.segment(Micrograph(square, pixel_size), Model(network.eval(), card, ""))
+        grain = 0.01 * np.random.default_rng(0).random(square.shape)  # without, it were filler
+        seen = Micrograph(square + grain, pixel_size)
+        result = segment.segment(seen, Model(network.eval(), card, ""))
         away_from_edges = np.abs(y - 2) > 0.25
         for distance in (y - 6, x - 7, x - 12):
             away_from_edges &= np.abs(distance) > 0.25
