@@ -283,7 +283,9 @@ class Training:
             grey_variation=settings.grey_variation,
         )
         set_seed(settings.seed, reproducible=True)
-        return block.dataloaders(self.pairs, bs=settings.batch, val_bs=1, num_workers=0)
+        return block.dataloaders(
+            self.pairs, bs=settings.batch, val_bs=1, num_workers=0, device=machine.device()
+        )
 
     @cached_property
     def need(self) -> Need:
