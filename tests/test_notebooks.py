@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import papermill
 import pytest
+import yaml
 
 import axonlab as al
 
@@ -182,3 +183,17 @@ def test_severe_findings_stop_the_training(tmp_path):
     with pytest.raises(papermill.PapermillExecutionError, match=r"empty: .*allow=\['empty'\]"):
         run("02_train", tmp_path, **options)
     assert not (tmp_path / "runs/train/tiny/checkpoint.pt").exists()
+
+
+@pytest.mark.parametrize(
+    "path", sorted(al.models.WEIGHTS.glob("*.yaml")), ids=lambda path: path.stem
+)
+def test_shipped_models_are_made_with_parameters_that_exist(path):
+    """A recipe beside the weights names nothing but parameters, settings and animals there are."""
+    recipe = yaml.safe_load(path.read_text(encoding="utf-8"))
+    statements = ast.parse(code_cells(BY_NAME["02_train"])[0].source).body
+    assert set(recipe) <= {statement.targets[0].id for statement in statements}
+    assert recipe["name"] == path.stem and recipe["about"]["licence"] == "MIT"
+    assert recipe["folder"] in al.samples.datasets().index
+    settings = al.training.Settings(recipe["classes"], recipe["pixel_size"], **recipe["tuned"])
+    assert settings.size in al.models.SIZES
