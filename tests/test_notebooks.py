@@ -17,6 +17,7 @@ import axonlab as al
 
 NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
 BY_NAME = {path.stem: path for path in NOTEBOOKS}
+RECIPES = sorted(al.models.WEIGHTS.glob("*.yaml"))
 
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
