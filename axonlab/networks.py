@@ -12,15 +12,11 @@ from torch import Tensor, nn
 
 from axonlab.pretrained import ResNetUNet
 
-FEATURES = (32, 64, 128, 192, 256)
+FEATURES = (16, 32, 64, 128, 192, 256)
 
-SIZES = {
-    "small": (16, 32, 64, 96, 128),
-    "default": FEATURES,
-    "deep": (16, 32, 64, 128, 192, 256),
-}
-"""Channels per level of the U-Nets that have a name: files of 4, 14 and 14 MB. The deep one sees
-twice as far as the default one, with a third of its operations."""
+SIZES = {"small": (16, 32, 64, 96, 128), "default": FEATURES, "wide": (32, 64, 128, 192, 256)}
+"""Channels per level of the U-Nets that have a name: files of 4, 14 and 14 MB. The default one sees
+twice as far as the others; the wide one takes three times its operations."""
 
 MAX_LEVELS = 12
 MAX_MEMBERS = 32
