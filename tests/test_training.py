@@ -181,7 +181,7 @@ def test_the_card_tells_the_truth(
     run_and_stop(stopped, 2 * STEPS + 1)
     facts = load_model(stopped.model_file).card.training
     assert facts["steps"] == 2 * STEPS
-    assert facts["weights"].startswith("epoch 1, the best")
+    assert facts["weights"].startswith("epoch 2, the best")
     stopped.job.start()
     stopped.job.wait()
     assert load_model(stopped.model_file).card.training["weights"] == "the last step"
