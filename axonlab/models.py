@@ -350,18 +350,28 @@ def describe(model: str | Path | Model) -> str:
         "Versions": card.versions,
         "SHA-256 of the file": model.sha256,
     }
-    rows = {key: row for key, row in card.scores.items() if isinstance(row, dict)}
-    others = {key: value for key, value in card.scores.items() if key not in rows}
     sections = {
         f"# {markdown.plain(card.name)}": [
             markdown.plain(card.description),
             markdown.bullets(facts),
         ],
-        "## Scores": [markdown.table(rows) if rows else "", markdown.bullets(others)],
+        "## Scores": _score_parts(card.scores),
         "## Training": [markdown.bullets(_with_end_of_curve(card.training))],
     }
     parts = [part for head, body in sections.items() if any(body) for part in (head, *body) if part]
     return "\n\n".join(parts) + "\n"
+
+
+def _score_parts(scores: dict[str, Any]) -> list[str]:
+    """Return a table for every score that is one, one of all that are a row, and a list."""
+    rows = {key: value for key, value in scores.items() if isinstance(value, dict)}
+    tables = {k: row for k, row in rows.items() if all(isinstance(v, dict) for v in row.values())}
+    rows = {key: row for key, row in rows.items() if key not in tables}
+    others = {key: value for key, value in scores.items() if key not in {**rows, **tables}}
+    parts = [markdown.table(rows) if rows else "", markdown.bullets(others)]
+    for key, table in tables.items():
+        parts += [f"### {markdown.plain(key.replace('_', ' '))}", markdown.table(table)]
+    return parts
 
 
 def _network_text(model: Model) -> str:
