@@ -301,6 +301,33 @@ def robustness(model: str | Path | Model, pairs: Iterable[Pair]) -> pd.DataFrame
     return pd.DataFrame(rows, columns=["change", "amount", "class", "dice"])
 
 
+def card_scores(evaluation: Evaluation, hard: pd.DataFrame) -> dict[str, Any]:
+    """Return what a model card tells of an evaluation, in plain numbers.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+    hard : DataFrame
+        From `robustness`.
+
+    Returns
+    -------
+    dict
+        `calibration`; Dice by class in `dice` (by animal, and of "all"), `images` and
+        `hard_conditions`.
+    """
+    images = evaluation.images
+    change = hard["change"] + hard["amount"].map(" {:+g}".format)
+    conditions = hard.assign(change=change).pivot_table("dice", "change", "class", sort=False)
+    images = images.filter(like="dice").set_index(images["animal"] + "/" + images["image"])
+    return {
+        "calibration": evaluation.calibration,
+        "dice": evaluation.dice.round(4).to_dict("index"),
+        "images": images.round(4).to_dict("index"),
+        "hard_conditions": conditions.round(4).to_dict("index"),
+    }
+
+
 def _misjudge(micrograph: Micrograph, share: float, model_pixel_size: float) -> Micrograph:
     """Return a micrograph that claims pixels larger by a share than they are."""
     return replace(micrograph, pixel_size=micrograph.pixel_size * (1 + share))

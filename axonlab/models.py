@@ -52,6 +52,9 @@ WEIGHTS = Path(__file__).parent / "weights"
 TEMPERATURE_RANGE = (1e-3, 1e3)
 """Temperatures outside are mistakes, and could overflow."""
 
+MAX_TABLES = 10
+"""Of scores in a description; a card has few."""
+
 # what a damaged or hostile file can make the parser and the network raise
 _DAMAGE = (
     SafetensorError,
@@ -369,7 +372,7 @@ def _score_parts(scores: dict[str, Any]) -> list[str]:
     rows = {key: row for key, row in rows.items() if key not in tables}
     others = {key: value for key, value in scores.items() if key not in {**rows, **tables}}
     parts = [markdown.table(rows) if rows else "", markdown.bullets(others)]
-    for key, table in tables.items():
+    for key, table in list(tables.items())[:MAX_TABLES]:
         parts += [f"### {markdown.plain(key.replace('_', ' '))}", markdown.table(table)]
     return parts
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -260,3 +261,16 @@ def test_what_cannot_be_pooled_is_told(evaluation: Evaluation, pairs: list[Pair]
         evaluate.pool([])
     with pytest.raises(ValueError, match=r"Models for different classes: \[\['background', 'my"):
         evaluate.pool([evaluation, other])
+
+
+def test_card_tells_the_scores(evaluation: Evaluation, pairs: list[Pair]) -> None:
+    """Plain numbers that JSON keeps: by animal, by image, and under each hard condition."""
+    hard = robustness(random_model(), pairs[:1])
+    told = evaluate.card_scores(evaluation, hard)
+    assert json.loads(json.dumps(told)) == told
+    assert told["dice"]["all"]["axon"] == round(evaluation.dice.loc["all", "axon"], 4)
+    name = f"{pairs[0].animal}/{pairs[0].image.stem}"
+    assert told["images"][name]["dice_axon"] == round(evaluation.images["dice_axon"][0], 4)
+    blurred = hard.query("change == 'blur' and amount == 2 and `class` == 'axon'")["dice"].item()
+    assert told["hard_conditions"]["blur +2"]["axon"] == round(blurred, 4)
+    assert list(told["hard_conditions"])[:3] == [f"pixel size {a}" for a in ("-0.2", "-0.1", "+0")]

@@ -450,7 +450,22 @@ def test_ensembles_have_several_members_and_no_ensembles() -> None:
 
 # --- descriptions
 
-TAGS = {"h1", "h2", "p", "ul", "li", "strong", "table", "thead", "tbody", "tr", "th", "td", "hr"}
+TAGS = {
+    "h1",
+    "h2",
+    "h3",
+    "p",
+    "ul",
+    "li",
+    "strong",
+    "table",
+    "thead",
+    "tbody",
+    "tr",
+    "th",
+    "td",
+    "hr",
+}
 
 
 class Page(HTMLParser):
@@ -575,6 +590,17 @@ def test_foreign_values_are_described(value: Any, tmp_path: Path) -> None:
     text = describe(write(tmp_path / "m.safetensors", asdict(CARD) | card))
     assert Page(text).tags <= TAGS
     assert len(text) < 30_000
+
+
+def test_scores_in_tables_are_described_as_tables() -> None:
+    """Dice by animal and under hard conditions, and not without end."""
+    by_animal = {"rat 1": {"axon": 0.91, "myelin": 0.8}, "all": {"axon": 0.9}}
+    card = replace(CARD, scores={"dice": by_animal, "hard_conditions": {"blur +1": {"axon": 0.5}}})
+    text = describe(Model(card.build(), card, ""))
+    assert "### dice\n\n|  | axon | myelin |\n|---|---|---|\n| rat 1 | 0.91 | 0.8 |" in text
+    assert "### hard conditions\n\n|  | axon |\n|---|---|\n| blur +1 | 0.5 |" in text
+    card = replace(CARD, scores={str(i): by_animal for i in range(1000)})
+    assert len(describe(Model(card.build(), card, ""))) < 10_000
 
 
 def test_long_texts_are_cut() -> None:
