@@ -47,7 +47,6 @@ class Job(Generic[T]):
     def __init__(self, work: Callable[[Job[T]], T]) -> None:
         self._work = work
         self._thread: threading.Thread | None = None
-        self._ended = threading.Event()
         self.stopping = threading.Event()
         self.listeners: list[Callable[[], None]] = []
         self.running = False
@@ -74,11 +73,12 @@ class Job(Generic[T]):
         if self.running:
             raise RuntimeError("This job is running. Stop it first, or wait for it.")
         self.stopping.clear()
-        self._ended.clear()
         self.error, self.text, self.done, self.total = None, "", 0.0, 0.0
         self._first_time = self._first_done = float("inf")
         self.running = True
-        self._thread = threading.Thread(target=self._run, daemon=True)
+        # each run has its own: the end of the run before may still be told to listeners
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=[self._ended], daemon=True)
         self._thread.start()
 
     def report(self, done: float, total: float, text: str = "") -> None:
@@ -121,10 +121,11 @@ class Job(Generic[T]):
         if self._thread is threading.current_thread():  # a listener asks for the result
             return
         # Thread.join takes a thread for dead when it is interrupted, before Python 3.13
-        while not self._ended.wait(0.2):  # without a limit, Windows cannot interrupt it
+        ended = self._ended
+        while not ended.wait(0.2):  # without a limit, Windows cannot interrupt it
             pass
 
-    def _run(self) -> None:
+    def _run(self, ended: threading.Event) -> None:
         try:
             self._result = self._work(self)
         except BaseException as error:
@@ -134,7 +135,7 @@ class Job(Generic[T]):
             try:
                 self._tell()
             finally:
-                self._ended.set()
+                ended.set()
 
     def _tell(self) -> None:
         for listener in tuple(self.listeners):

@@ -243,6 +243,31 @@ def test_a_listener_may_ask_for_the_result() -> None:
     assert results == ["done"]
 
 
+def test_a_run_that_begins_while_the_last_one_is_still_told_of() -> None:
+    """It has an end of its own: whoever waits for it is not answered by the run before."""
+    told, go_on = threading.Event(), threading.Event()
+
+    def slow_view() -> None:
+        if not job.running:
+            told.set()
+            assert go_on.wait(LONG)
+
+    job = Job(until_stopped)
+    job.start()
+    job.listeners.append(slow_view)
+    first = job._thread
+    job.stopping.set()
+    assert told.wait(LONG)
+    job.listeners.clear()
+    job.start()
+    go_on.set()
+    assert first is not None
+    first.join(LONG)
+    assert not job._ended.is_set()
+    job.stop()
+    assert job.wait() == "stopped"
+
+
 def test_a_job_does_not_keep_python_alive() -> None:
     """A kernel that is shut down ends, whatever runs in it."""
     job = Job(until_stopped)
