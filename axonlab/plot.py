@@ -63,7 +63,7 @@ def image(micrograph: Micrograph) -> hv.Image:
         invert_yaxis=True,
         xlabel="x (µm)",
         ylabel="y (µm)",
-        title=micrograph.name,
+        title=micrograph.name.replace("{", "{{").replace("}", "}}"),  # HoloViews fills in fields
     )
 
 

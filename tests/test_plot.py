@@ -36,6 +36,12 @@ def test_image_shows_the_first_row_on_top():
     assert hv.renderer("bokeh").get_plot(image).state.y_range.start > 1
 
 
+def test_image_is_called_by_its_name():
+    """Braces in the name of a file are no fields that HoloViews could fill in."""
+    image = plot.image(Micrograph(np.zeros((4, 6)), 0.5, name="a{0}{b}.tif"))
+    assert hv.renderer("bokeh").get_plot(image).state.title.text == "a{0}{b}.tif"
+
+
 def test_large_images_are_thinned(monkeypatch, nerve):
     """What is sent to the browser is bounded, and covers the same field."""
     monkeypatch.setattr(plot, "DISPLAY_PIXELS", 1000)
@@ -150,6 +156,14 @@ def test_learning_curve_shows_every_column():
     state = hv.renderer("bokeh").get_plot(plot.learning_curve(history)).state
     shown = {item.label.value for item in state.select({"type": LegendItem})}
     assert shown == {name.replace("_", " ") for name in names}
+
+
+def test_learning_curve_without_validation():
+    """What nobody measured is not drawn, and nothing fails."""
+    history = pd.DataFrame(
+        {"epoch": [0, 1], "train_loss": [1.0, 0.5], "valid_loss": None, "dice_axon": None}
+    )
+    assert hv.renderer("bokeh").get_plot(plot.learning_curve(history))
 
 
 @pytest.mark.parametrize("value", [0, 2])
