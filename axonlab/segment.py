@@ -118,7 +118,7 @@ def disagreement(micrograph: Micrograph, model: str | Path | Model) -> NDArray[n
     -------
     (H, W) float32 array
         Mutual information of class and member in bits, on the grid of the micrograph: 0 where all
-        agree, at most the logarithm to base 2 of the number of classes or members.
+        agree and in filler, at most the logarithm to base 2 of the number of classes or members.
 
     Raises
     ------
@@ -146,7 +146,7 @@ def disagreement(micrograph: Micrograph, model: str | Path | Model) -> NDArray[n
         mean += probabilities / len(members)
         mean_entropy += entr(probabilities).sum(0) / len(members)
     bits = (entr(mean).sum(0) - mean_entropy) / np.log(2)
-    return resize(bits.clip(min=0), micrograph.pixels.shape)
+    return np.where(micrograph.blank, 0, resize(bits.clip(min=0), micrograph.pixels.shape))
 
 
 def predict(

@@ -249,6 +249,18 @@ def test_disagreement_of_sure_members(answers: tuple[int, ...], bits: float) -> 
     np.testing.assert_allclose(found, bits, atol=1e-6)
 
 
+def test_members_do_not_disagree_about_filler() -> None:
+    """Where a stitched field shows nothing, there is nothing to label next."""
+    pixels = random_pixels((80, 90))
+    pixels[:40] = 0
+    found = segment.disagreement(
+        Micrograph(pixels, 0.1), ensemble_of(random_network(0), random_network(1))
+    )
+    assert (found[:36] == 0).all()
+    assert found[44:].max() > 0.1
+    assert found.dtype == np.float32
+
+
 def test_members_that_are_unsure_alike_do_not_disagree() -> None:
     """What one network cannot tell is not what several networks dispute."""
     network = random_network(0)
