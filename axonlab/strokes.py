@@ -73,8 +73,8 @@ def read_strokes(path: str | Path) -> Scribbles:
     Raises
     ------
     ValueError
-        If something is missing or of the wrong kind, a class or purpose is unknown, or a point
-        lies outside the crop.
+        If something is missing or of the wrong kind, a class or purpose is unknown, the crop
+        begins outside the image, or a point lies outside the crop.
     """
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -91,6 +91,8 @@ def read_strokes(path: str | Path) -> Scribbles:
             for one in content["strokes"]
         )
         image = str(content["image"])
+        if min(row, column) < 0:
+            raise ValueError(f"the crop begins at row {row} and column {column}")
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(
             f"{path}: no strokes ({type(error).__name__}: {error}). Expected JSON with image, "
@@ -204,7 +206,7 @@ def _check(stroke: Stroke, name: str, height: int, width: int) -> None:
             f"{list(CLASSES)} for one of {PURPOSES}."
         )
     outside = [p for p in stroke.points if not (0 <= p[0] <= width and 0 <= p[1] <= height)]
-    if outside or not stroke.points or not stroke.radius > 0:
+    if outside or not stroke.points or not 0 < stroke.radius < np.inf:
         raise ValueError(
             f"{name}: radius {stroke.radius:g}, {len(stroke.points)} points, of which {outside} "
             f"lie outside the crop of {height}×{width} pixels. Expected a positive radius and "

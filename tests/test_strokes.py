@@ -86,6 +86,7 @@ def test_read(tmp_path, content):
         ({"points": [[31, 2]]}, "outside the crop of 20×30"),
         ({"points": [[1, 2, 3]]}, "no strokes"),
         ({"radius_px": "wide"}, "no strokes"),
+        ({"radius_px": 1e999}, "radius inf"),
     ],
 )
 def test_what_cannot_be_read_is_told(tmp_path, content, change, told):
@@ -93,6 +94,14 @@ def test_what_cannot_be_read_is_told(tmp_path, content, change, told):
     content["strokes"][0] |= change
     path = io.write_json(tmp_path / "strokes.json", content)
     with pytest.raises(ValueError, match=rf"strokes\.json.*{told}"):
+        strokes.read_strokes(path)
+
+
+def test_a_crop_outside_the_image(tmp_path, content):
+    """Negative rows would be counted from the other end."""
+    content["crop"]["row"] = -3
+    path = io.write_json(tmp_path / "strokes.json", content)
+    with pytest.raises(ValueError, match=r"crop begins at row -3"):
         strokes.read_strokes(path)
 
 
