@@ -18,7 +18,7 @@ from fastai.callback.channelslast import ChannelsLast
 from fastai.callback.core import Callback, CancelFitException
 from fastai.data.core import DataLoaders
 from fastai.learner import Learner, Metric
-from fastai.torch_core import set_seed
+from fastai.torch_core import set_seed, to_device
 from fastcore.foundation import L
 from torch import nn
 
@@ -263,7 +263,7 @@ class Checkpoint(Callback):
         state = self.read()
         learn.create_opt()
         learn.model.load_state_dict(state["model"])
-        learn.opt.load_state_dict(state["optimiser"])
+        learn.opt.load_state_dict(to_device(state["optimiser"], learn.dls.device))
         return len(self.history)
 
     def restore_best(self, learn: Learner) -> None:
@@ -275,7 +275,9 @@ class Checkpoint(Callback):
         self.run = not hasattr(self.learn, "lr_finder")
 
     def before_epoch(self) -> None:
-        """Draw what is random from the seed and the epoch."""
+        """End the training when patience is over; draw what is random from seed and epoch."""
+        if self.is_out_of_patience:
+            raise CancelFitException
         set_seed(self.seed + self.epoch, reproducible=True)
         self.dls.train.rng = random.Random(self.seed + self.epoch)
         self._start = time.monotonic()
@@ -290,7 +292,7 @@ class Checkpoint(Callback):
             self.losses.append(float(self.loss.detach()))
 
     def after_epoch(self) -> None:
-        """Replace the file of the epoch before; end the training when patience is over."""
+        """Replace the file of the epoch before."""
         if self.epoch < len(self.history):  # passed over: done before an interruption
             return
         names = self.recorder.metric_names[1:-1]  # without the epoch and the time
@@ -302,8 +304,6 @@ class Checkpoint(Callback):
         if self.best_epoch == self.epoch:
             self._best = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
         self._write()
-        if self.is_out_of_patience:
-            raise CancelFitException
 
     def _write(self) -> None:
         optimiser = self.opt.state_dict()

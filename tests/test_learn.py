@@ -157,6 +157,18 @@ def test_a_resumed_training_equals_an_uninterrupted_one(
     assert all(torch.equal(one, other) for one, other in pairs)
 
 
+def test_the_optimiser_goes_where_the_network_is(dls: DataLoaders, tmp_path: Path) -> None:
+    """Also to another device: fastai would leave its moments on the CPU and fail at a step."""
+    path = tmp_path / "checkpoint.pt"
+    quiet_fit(learner(dls), 1, cbs=Checkpoint(path, RECIPE))
+    resumed = learner(dls)
+    dls.device = torch.device("meta")
+    Checkpoint(path, RECIPE).restore(resumed)
+    moments = [v for state in resumed.opt.state.values() for v in state.values()]
+    devices = {v.device.type for v in moments if isinstance(v, torch.Tensor)}
+    assert devices == {"meta"}
+
+
 def test_another_recipe_cannot_go_on(dls: DataLoaders, tmp_path: Path) -> None:
     """The error names what differs, and what to do."""
     path = tmp_path / "checkpoint.pt"
