@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -45,6 +46,7 @@ SHOWN = 256
 
 _NO_NEW_RECIPE = ("epochs", "patience")  # a training may go on with more of these
 _ELSEWHERE = ("classes", "pixel_size", "valid_animals", "size")  # told by other names in the card
+_IN_USE: set[Path] = set()  # folders in which a training of this process runs
 
 
 @dataclass(frozen=True)
@@ -187,6 +189,7 @@ class Training:
         self.overwrite = overwrite
         self.job: Job[Path] = Job(self._train)
         self._trained: Settings | None = None
+        self._alone = threading.Lock()  # training and search share patches and random numbers
         self.settings = settings
 
     @property
@@ -284,7 +287,11 @@ class Training:
         )
         set_seed(settings.seed, reproducible=True)
         return block.dataloaders(
-            self.pairs, bs=settings.batch, val_bs=1, num_workers=0, device=machine.device()
+            self.pairs,
+            bs=settings.batch,
+            val_bs=1,
+            num_workers=0,
+            device=machine.device(),  # fastai's own choice can be Apple's, which nothing else is on
         )
 
     @cached_property
@@ -354,10 +361,11 @@ class Training:
         -----
         Smith 2017, arXiv:1506.01186, as fastai does it.
         """
-        learner = self._learner([StopWhen(job.stopping), _Steps(job, LR_STEPS)])
-        with TemporaryDirectory() as folder, learner.no_bar(), learner.no_logging():
+        with self._alone, TemporaryDirectory() as folder:
+            learner = self._learner([StopWhen(job.stopping), _Steps(job, LR_STEPS)])
             learner.path = Path(folder)  # where fastai keeps the weights meanwhile
-            learner.lr_find(num_it=LR_STEPS, show_plot=False, suggest_funcs=None)
+            with learner.no_bar(), learner.no_logging():
+                learner.lr_find(num_it=LR_STEPS, show_plot=False, suggest_funcs=None)
         tried = zip(learner.recorder.lrs, map(float, learner.recorder.losses), strict=False)
         table = pd.DataFrame(tried, columns=["learning_rate", "loss"])
         clear = table[LR_STEPS // 10 : -5].dropna()  # without the ends, as fastai does
@@ -425,6 +433,20 @@ class Training:
         )
 
     def _train(self, job: Job[Path]) -> Path:
+        folder = self.folder.resolve()
+        if folder in _IN_USE:
+            raise RuntimeError(
+                f"Another training is running in {self.folder}. Stop it, or restart the kernel "
+                "where its Stop button is gone (every epoch is kept), or choose another name."
+            )
+        _IN_USE.add(folder)
+        try:
+            with self._alone:
+                return self._fit(job)
+        finally:
+            _IN_USE.remove(folder)
+
+    def _fit(self, job: Job[Path]) -> Path:
         self.check()
         self._trained = settings = self.settings
         self.losses = []
@@ -448,7 +470,8 @@ class Training:
         kept = "the last step"
         if not is_whole:
             self.checkpoint.restore_best(learner)
-            kept = f"epoch {self.checkpoint.best_epoch + 1}, the best on the validation images"
+            why = "the best on the validation images" if self._split(True) else "the last whole one"
+            kept = f"epoch {self.checkpoint.best_epoch + 1}, {why}"
         training = self.card.training | {
             "steps": self.epochs_done * self.steps_per_epoch,
             "minutes": round(self.checkpoint.seconds / 60, 1),

@@ -222,6 +222,8 @@ def test_a_training_without_validation(make: Callable[..., Training]) -> None:
     assert same(weights(made), torch.load(made.checkpoint.path)["model"])
     assert made.history["valid_loss"].isna().all()
     assert made.watched is not None
+    told = load_model(made.model_file).card.training["weights"]
+    assert told == "epoch 2, the last whole one"
 
 
 # --- stopped
@@ -280,12 +282,17 @@ def test_stop_before_the_first_epoch_is_over(
 def test_patience(make: Callable[..., Training], monkeypatch: pytest.MonkeyPatch) -> None:
     """It ends when no epoch has been better for a while, with the best; and stays ended."""
     made = make(epochs=9, patience=2)
-    dice = [0.3, 0.8, 0.7, 0.8, 0.6, 0.5, 0.4, 0.3, 0.2]
+    dice, looked = [0.3, 0.8, 0.7, 0.8, 0.6, 0.5, 0.4, 0.3, 0.2], []
     score(monkeypatch, made, dice)
+    show = training._Watch.after_epoch
+    monkeypatch.setattr(
+        training._Watch, "after_epoch", lambda self: (looked.append(self.epoch), show(self))
+    )
     kept = keep_epochs(made)
     made.complete()
     assert made.epochs_done == 4
     assert same(weights(made), kept[1])
+    assert looked == [0, 1, 2, 3]
 
     again = make(epochs=9, patience=2)  # all cells are run again
     score(monkeypatch, again, dice)
@@ -474,6 +481,54 @@ def test_completing_what_was_stopped(make: Callable[..., Training]) -> None:
     made.settings = replace(made.settings, epochs=4)
     made.complete()
     assert made.epochs_done == 4
+
+
+def test_two_trainings_in_one_folder(make: Callable[..., Training]) -> None:
+    """As when a cell is run again: the second one is refused, and the first one goes on."""
+    made, other = make(), make()
+    errors: list[BaseException | None] = []
+
+    def look() -> None:
+        if made.job.done == 1 and not errors:
+            other.job.start()
+            while other.job.running:
+                pass
+            errors.append(other.job.error)
+
+    made.job.listeners.append(look)
+    made.complete()
+    assert "Another training is running in" in str(errors[0])
+    assert made.epochs_done == 3
+    assert other.complete() == made.model_file
+
+
+def test_a_training_waits_for_a_search(make: Callable[..., Training], whole: Training) -> None:
+    """They would draw from the same patches and the same random numbers."""
+    made = make()
+    search = Job(made.find_learning_rate)
+    begun: list[float] = []
+
+    def look() -> None:
+        if search.done == 2 and not begun:
+            begun.append(search.done)
+            made.job.start()
+
+    search.listeners.append(look)
+    made.job.listeners.append(lambda: made.job.done == 1 and begun.append(search.done))
+    search.start()
+    search.wait()
+    made.job.wait()
+    assert begun == [2, search.done]
+    assert same(weights(made), weights(whole))
+
+
+def test_training_runs_where_everything_else_does(
+    make: Callable[..., Training], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not on a device that fastai finds and that is not measured, counted or told of here."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr("fastai.torch_core._has_mps", lambda: True)
+    assert torch.device(make().dls.device).type == "cpu"
 
 
 def test_completing_after_an_error(
