@@ -72,6 +72,7 @@ class TrainWidget(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no t
             ]
         )
         self._drawn = 0.0
+        self._refused: dict[str, Any] = {}  # choices that wait for another one to become possible
         for name, field in self.fields.items():
             field.observe(lambda change, name=name: self._change(name, change["new"]), "value")
         training.job.listeners.append(self._follow)
@@ -80,18 +81,26 @@ class TrainWidget(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no t
         self._draw()
 
     def _change(self, name: str, value: Any) -> None:
+        self._refused[name] = value
         try:
-            self.training.settings = replace(self.training.settings, **{name: value})
+            self.training.settings = replace(self.training.settings, **self._refused)
         except (ValueError, RuntimeError) as error:
             self._say_problem(error)
             self.start.disabled = True
             return
+        self._refused.clear()
         self._show_needs()
         self._draw()
 
     def _show_needs(self) -> None:
-        """Tell what a run takes, or why it cannot start."""
+        """Lock the controls while something runs; else tell what a run takes, or why it cannot start."""
         training = self.training
+        busy = training.job.running or self.searching.running
+        for control in (self.search, self.preview, self.anew, *self.fields.values()):
+            control.disabled = busy
+        if busy:  # the checkpoint is not to be read again while it is written
+            self.start.disabled = True
+            return
         done, epochs = training.epochs_done, training.settings.epochs
         try:
             training.check()
@@ -99,23 +108,19 @@ class TrainWidget(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no t
             self._say_problem(error)
             obstacle = True
         else:
-            memory = f"{training.need.memory / 1e9:.1f} of {machine.memory_free() / 1e9:.1f} GB"
+            need, free = training.need.memory / 1e9, machine.memory_free() / 1e9
             text = (
                 f"{epochs - done} epochs of {training.steps_per_epoch} steps will take about "
-                f"{duration(training.seconds)}, and {memory} of memory that are free."
+                f"{duration(training.seconds)} and {need:.1f} GB of memory; {free:.1f} GB are free."
             )
             if training.is_over:
                 text = "Nothing is left to be trained; with more epochs it goes on."
             self.needs.value = f'<span role="status">{text}</span>'
             obstacle = False
         self.start.description = f"Resume after epoch {done}" if done else "Start"
-        busy = training.job.running or self.searching.running
-        self.start.disabled = busy or obstacle or training.is_over
-        self.search.disabled = self.preview.disabled = self.anew.disabled = busy
+        self.start.disabled = obstacle or training.is_over or bool(self._refused)
         self.anew.layout.display = "" if self._can_begin_anew() else "none"
         self.anew.description = "Begin anew …"
-        for field in self.fields.values():
-            field.disabled = busy
 
     def _can_begin_anew(self) -> bool:
         path = self.training.checkpoint.path
@@ -158,7 +163,11 @@ class TrainWidget(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no t
         self.suggestion.layout.display = "none"
 
     def _preview(self) -> None:
-        pixels, labels = self.training.preview()
+        try:
+            pixels, labels = self.training.preview()
+        except (ValueError, OSError) as error:
+            self._say_problem(error)
+            return
         size = self.training.settings.pixel_size
         rows = [
             np.hstack([np.dstack([plot.grey(p)] * 3) for p in pixels]),
@@ -174,7 +183,7 @@ class TrainWidget(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no t
         if now - self._drawn > SECONDS or not job.running:
             self._drawn = now
             self._draw()
-        if not job.running:
+        if job.running != self.anew.disabled:  # it has begun, perhaps by another cell, or ended
             self._show_needs()
 
     def _draw(self) -> None:
@@ -220,7 +229,7 @@ def _fields(training: Training) -> dict[str, ipywidgets.ValueWidget]:
         "epochs": whole("epochs", "epochs", 1, 10_000),
         "patches_per_image": whole("patches per image", "patches_per_image", 1, 10_000),
         "batch": whole("batch", "batch", 2, 256),
-        "patch": whole("patch (px)", "patch", 64, 2048, 32),
+        "patch": whole("patch (px)", "patch", 32, 2048, 32),
         "learning_rate": number("learning rate", "learning_rate"),
         "grey_variation": number("grey variation", "grey_variation"),
         "patience": whole("patience (epochs)", "patience", 0, 10_000),
