@@ -93,7 +93,7 @@ class TrainWidget(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no t
         self._draw()
 
     def _show_needs(self) -> None:
-        """Lock the controls while something runs; else tell what a run takes, or why it cannot start."""
+        """Lock the controls while something runs; else tell what a run takes, or an obstacle."""
         training = self.training
         busy = training.job.running or self.searching.running
         for control in (self.search, self.preview, self.anew, *self.fields.values()):
