@@ -15,12 +15,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from fastai.callback.core import Callback
 from fastai.callback.schedule import valley
 from fastai.data.core import DataLoaders
 from fastai.learner import Learner
 from fastai.torch_core import set_seed
 from numpy.typing import NDArray
+from torch import nn
 
 from axonlab import machine
 from axonlab.data import PATCH, ReadClasses, ReadPixels, axon_block
@@ -479,8 +481,21 @@ class Training:
             "curve": self.history.round(4).to_dict("list"),
         }
         write_table(self.folder / "curve.csv", self.history, overwrite=True)
-        card = replace(self.card, training=training)
+        card = replace(self.card, training=training, **self._known_of(learner.model))
         return save_model(self.model_file, learner.model, card, overwrite=True)
+
+    def _known_of(self, network: nn.Module) -> dict[str, Any]:
+        """Return what is on the card of the file before, if it holds the same weights."""
+        try:
+            before = load_model(self.model_file)
+        except (OSError, ValueError):
+            return {}
+        found, weights = before.network.state_dict(), network.state_dict()
+        if found.keys() != weights.keys():
+            return {}
+        if not all(torch.equal(found[name], weights[name].cpu()) for name in found):
+            return {}
+        return {"scores": before.card.scores, "temperature": before.card.temperature}
 
 
 class _Steps(Callback):

@@ -23,7 +23,7 @@ from axonlab.estimate import step_need
 from axonlab.job import Job
 from axonlab.learn import ClassDice
 from axonlab.micrograph import CLASSES, UNLABELLED
-from axonlab.models import load_model
+from axonlab.models import load_model, save_model
 from axonlab.pairs import find_pairs
 from axonlab.training import LR_STEPS, Settings, Training
 
@@ -390,6 +390,20 @@ def test_nothing_left_to_train(make: Callable[..., Training], whole: Training) -
     assert again.complete() == whole.model_file
     assert again.losses == []
     assert same(weights(again), before)
+
+
+def test_scores_stay_with_the_weights(make: Callable[..., Training]) -> None:
+    """A finished training that is completed once more keeps what was found out about its model."""
+    made = make()
+    model = load_model(made.complete())
+    known = {"scores": {"dice": {"all": {"axon": 0.9}}}, "temperature": 1.5}
+    save_model(made.model_file, model.network, replace(model.card, **known), overwrite=True)
+    make(about={"licence": "MIT"}).complete()
+    card = load_model(made.model_file).card
+    assert (card.scores, card.temperature, card.licence) == (*known.values(), "MIT")
+    make(epochs=4).complete()
+    card = load_model(made.model_file).card
+    assert (card.scores, card.temperature) == ({}, 1)
 
 
 @pytest.mark.parametrize(
