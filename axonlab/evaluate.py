@@ -48,7 +48,8 @@ class Evaluation:
     reliability : DataFrame
         Of all labelled pixels, from `axonlab.calibration.reliability`.
     sample : DataFrame
-        Pixels to fit a temperature on, from `axonlab.calibration.sample_pixels`, with `animal`.
+        Pixels to fit a temperature on, from `axonlab.calibration.sample_pixels`, with `animal`;
+        their probabilities are those at temperature 1, whatever the card says.
     """
 
     model: str
@@ -78,10 +79,10 @@ class Evaluation:
     def calibration(self) -> dict[str, Any]:
         """What a model card says of calibration: plain numbers.
 
-        `temperature` is fitted on all animals and multiplies that of the card. The expected
-        calibration error before, `ece`, is that of all labelled pixels. The one after,
-        `ece_scaled`, is that of animals which the temperature has not seen, or None where there
-        is only one.
+        `temperature` is fitted on all animals and takes the place of that on the card. The
+        expected calibration error of the model as it is, `ece`, is that of all labelled pixels.
+        The one at the new temperature, `ece_scaled`, is that of animals which the temperature has
+        not seen, or None where there is only one.
         """
         animals = sorted(set(self.images["animal"]))
         scaled = None
@@ -127,6 +128,7 @@ def evaluate(model: str | Path | Model, pairs: Iterable[Pair]) -> Evaluation:
         result = segment(micrograph, model)
         counts = _confusion(result.labels, truth, classes)
         sample = calibration.sample_pixels(result.probabilities, truth, classes)
+        sample = calibration.scale(sample, classes, 1 / model.card.temperature)
         done.append(pair)
         rows.append({"image": micrograph.name, "animal": pair.animal} | _dice_columns(counts))
         confusions.append(counts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +79,16 @@ def test_calibration_is_that_of_all_pixels(evaluation: Evaluation, pairs: list[P
     assert told["temperature"] == calibration.fit_temperature(evaluation.sample, NAMES)
     assert 0 <= told["ece_scaled"] < 1
     assert told["animals"] == ["sub-a", "sub-b", "sub-c"]
+
+
+def test_a_temperature_is_not_fitted_on_top_of_another(pairs: list[Pair]) -> None:
+    """Cells that are run again find the same one for a card that has it already."""
+    model = random_model()
+    found = evaluate.evaluate(model, pairs).calibration["temperature"]
+    assert abs(np.log(found)) > 0.2
+    told = Model(model.network, replace(model.card, temperature=found), model.sha256)
+    again = evaluate.evaluate(told, pairs).calibration["temperature"]
+    assert again == pytest.approx(found, rel=1e-3)
 
 
 def test_one_animal_has_no_honest_error_after_scaling(pairs: list[Pair]) -> None:
