@@ -9,8 +9,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
-from axonlab.blank import blank_area
-
 CLASSES = {"background": 0, "myelin": 1, "axon": 2, "unmyelinated axon": 3}
 """Class names and the ids they have in every label image."""
 
@@ -74,6 +72,8 @@ class Micrograph:
     @cached_property
     def blank(self) -> NDArray[np.bool_]:
         """Where nothing was seen, (H, W) bool: see `axonlab.blank.blank_area`."""
+        from axonlab.blank import blank_area  # needs SciPy, which reading does without
+
         return blank_area(self.pixels)
 
     @property
