@@ -19,6 +19,7 @@ from axonlab.doctor import SEVERITIES, class_balance, short_names
 from axonlab.io import read_image, read_labels
 from axonlab.micrograph import CLASS_COLOURS, CLASSES, UNLABELLED, check_fits, resize, resize_labels
 from axonlab.pairs import Pair
+from axonlab.widgets.job import plural
 from axonlab.widgets.picture import png
 
 SIGNS = {"severe": "✖", "warning": "▲", "note": "●"}
@@ -112,7 +113,7 @@ class DoctorWidget(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no 
     def _checkbox(self, name: str, n: int) -> ipywidgets.Checkbox:
         box = ipywidgets.Checkbox(
             name in self._allow,
-            description=f"train in spite of “{name}” ({_plural(n, 'finding')})",
+            description=f"train in spite of “{name}” ({plural(n, 'finding')})",
             indent=False,
             layout={"width": "max-content", "margin": "2px 24px 2px 0"},
         )
@@ -132,17 +133,13 @@ def _severe(findings: pd.DataFrame) -> dict[str, int]:
     return {name: names.count(name) for name in dict.fromkeys(names)}
 
 
-def _plural(n: int, noun: str) -> str:
-    return f"{n} {noun}{'' if n == 1 else 's'}"
-
-
 def _summary(findings: pd.DataFrame, n_images: int) -> str:
-    images = _plural(n_images, "image")
+    images = plural(n_images, "image")
     if findings.empty:
         return f"✔ {images} checked, and nothing found that speaks against training."
     counts = [(severity, (findings["severity"] == severity).sum()) for severity in SEVERITIES]
     nouns = {"severe": "severe finding"}
-    told = ", ".join(f"{_sign(s)} {_plural(n, nouns.get(s, s))}" for s, n in counts if n)
+    told = ", ".join(f"{_sign(s)} {plural(n, nouns.get(s, s))}" for s, n in counts if n)
     return f"{told} in {images}."
 
 

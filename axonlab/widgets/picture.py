@@ -15,6 +15,8 @@ from PIL import Image
 INK = "#010203"
 """What is drawn in it takes the colour that text has in the theme."""
 
+_FITTING = "max-width: 100%; height: auto"  # into narrow windows
+
 
 def png(pixels: NDArray[np.uint8], description: str, width: int | None = None) -> str:
     """Return an image of grey or RGB pixels.
@@ -30,8 +32,11 @@ def png(pixels: NDArray[np.uint8], description: str, width: int | None = None) -
     content = io.BytesIO()
     Image.fromarray(pixels).save(content, "png")
     data = base64.b64encode(content.getvalue()).decode()
-    size = "" if width is None else f'width="{width}" style="image-rendering: pixelated"'
-    return f'<img src="data:image/png;base64,{data}" alt="{escape(description)}" {size}>'
+    size, sharp = (
+        ("", "") if width is None else (f'width="{width}" ', "; image-rendering: pixelated")
+    )
+    style = f'{size}style="{_FITTING}{sharp}"'
+    return f'<img src="data:image/png;base64,{data}" alt="{escape(description)}" {style}>'
 
 
 def svg(figure: Figure, description: str) -> str:
@@ -39,7 +44,7 @@ def svg(figure: Figure, description: str) -> str:
     content = io.StringIO()
     figure.savefig(content, format="svg", transparent=True, metadata={"Date": None})
     drawing = re.sub(r"^.*?(?=<svg )", "", content.getvalue(), flags=re.DOTALL)
-    label = f'role="img" aria-label="{escape(description)}"'
+    label = f'role="img" aria-label="{escape(description)}" style="{_FITTING}"'
     return drawing.replace("<svg ", f"<svg {label} ", 1).replace(INK, "currentColor")
 
 

@@ -12,6 +12,7 @@ import ipywidgets
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from axonlab import machine, plot
 from axonlab.job import Job
@@ -19,7 +20,7 @@ from axonlab.losses import LOSSES
 from axonlab.micrograph import CLASS_COLOURS, CLASSES, Micrograph
 from axonlab.models import SIZES, names
 from axonlab.training import IMAGENET, Training, Watched
-from axonlab.widgets.job import JobWidget, duration
+from axonlab.widgets.job import JobWidget, duration, plural
 from axonlab.widgets.picture import INK, axes, png, svg
 
 SECONDS = 1.0
@@ -27,6 +28,9 @@ SECONDS = 1.0
 
 SMOOTH = 15
 """Batches over which their loss is averaged in the drawing."""
+
+PATCH_PX = 160
+"""Side of a patch on the screen, at least."""
 
 _FIELD = {"style": {"description_width": "10em"}, "layout": {"width": "320px"}}
 
@@ -72,7 +76,7 @@ class TrainWidget(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no t
             ]
         )
         self._drawn = 0.0
-        self._refused: dict[str, Any] = {}  # choices that wait for another one to become possible
+        self._refused: dict[str, Any] = {}  # what the fields show and the settings do not
         for name, field in self.fields.items():
             field.observe(lambda change, name=name: self._change(name, change["new"]), "value")
         training.job.listeners.append(self._follow)
@@ -81,12 +85,13 @@ class TrainWidget(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no t
         self._draw()
 
     def _change(self, name: str, value: Any) -> None:
-        self._refused[name] = value
+        self._refused[name] = value  # some are possible only together
         try:
             self.training.settings = replace(self.training.settings, **self._refused)
         except (ValueError, RuntimeError) as error:
             self._say_problem(error)
-            self.start.disabled = True
+            for button in (self.start, self.anew, self.search, self.preview):
+                button.disabled = True
             return
         self._refused.clear()
         self._show_needs()
@@ -95,7 +100,7 @@ class TrainWidget(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no t
     def _show_needs(self) -> None:
         """Lock the controls while something runs; else tell what a run takes, or an obstacle."""
         training = self.training
-        busy = training.job.running or self.searching.running
+        busy = self._is_busy
         for control in (self.search, self.preview, self.anew, *self.fields.values()):
             control.disabled = busy
         if busy:  # the checkpoint is not to be read again while it is written
@@ -110,8 +115,9 @@ class TrainWidget(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no t
         else:
             need, free = training.need.memory / 1e9, machine.memory_free() / 1e9
             text = (
-                f"{epochs - done} epochs of {training.steps_per_epoch} steps will take about "
-                f"{duration(training.seconds)} and {need:.1f} GB of memory; {free:.1f} GB are free."
+                f"{plural(epochs - done, 'epoch')} of {plural(training.steps_per_epoch, 'step')} "
+                f"will take about {duration(training.seconds)} and {need:.1f} GB of memory; "
+                f"{free:.1f} GB are free."
             )
             if training.is_over:
                 text = "Nothing is left to be trained; with more epochs it goes on."
@@ -122,6 +128,10 @@ class TrainWidget(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no t
         self.anew.layout.display = "" if self._can_begin_anew() else "none"
         self.anew.description = "Begin anew …"
 
+    @property
+    def _is_busy(self) -> bool:
+        return self.training.job.running or self.searching.running
+
     def _can_begin_anew(self) -> bool:
         path = self.training.checkpoint.path
         return path.exists() or self.training.model_file.exists()
@@ -130,6 +140,8 @@ class TrainWidget(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no t
         self.needs.value = f'<b role="alert">✖ {escape(str(error))}</b>'
 
     def _start(self) -> None:
+        if self._is_busy:  # a second click was on its way
+            return
         self.training.job.start()
         self._show_needs()
 
@@ -138,10 +150,19 @@ class TrainWidget(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no t
             self.anew.description = "Really? What was trained is lost"
             return
         self.training.overwrite = True
+        try:
+            self.training.check()
+        except (ValueError, MemoryError, OSError):
+            self.training.overwrite = False
+            self._show_needs()  # tells it
+            return
         self.training.settings = self.training.settings  # forgets the history
         self._start()
 
     def _search(self) -> None:
+        if self._is_busy:
+            return
+        self.extra.value, self.suggestion.layout.display = "", "none"
         self.search_progress.layout.display = ""
         self.searching.start()
         self._show_needs()
@@ -150,7 +171,7 @@ class TrainWidget(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no t
         if self.searching.running:
             return
         self._show_needs()
-        if not self.searching.error:
+        if not self.searching.error and not self.searching.stopping.is_set():
             self.search_progress.layout.display = "none"
             table, rate = self.searching.wait()
             self.extra.value = _rate_curve(table, rate)
@@ -166,7 +187,7 @@ class TrainWidget(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no t
         try:
             pixels, labels = self.training.preview()
         except (ValueError, OSError) as error:
-            self._say_problem(error)
+            self.extra.value = f'<b role="alert">✖ {escape(str(error))}</b>'
             return
         size = self.training.settings.pixel_size
         rows = [
@@ -176,7 +197,9 @@ class TrainWidget(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no t
             ),
         ]
         description = "Patches as training sees them, and below with their labels"
-        self.extra.value = f"<p>{description}.</p>" + png(np.vstack(rows), description)
+        self.extra.value = f"<p>{description}.</p>" + png(
+            np.vstack(rows), description, width=len(pixels) * max(PATCH_PX, pixels.shape[-1])
+        )
 
     def _follow(self) -> None:
         now, job = time.monotonic(), self.training.job
@@ -260,23 +283,24 @@ def _curves(training: Training) -> str:
         smooth = np.convolve(losses, np.ones(SMOOTH) / SMOOTH, "valid")
         last = training.job.done / training.steps_per_epoch
         steps = last - np.arange(len(smooth))[::-1] / training.steps_per_epoch
-        loss.plot(steps, smooth, color=INK, linewidth=0.8, alpha=0.7, label="training")
+        loss.plot(steps, smooth, color=INK, linewidth=0.8, alpha=0.5)
     told = ""
     if len(history):
         epochs = history["epoch"] + 1
-        loss.plot(
-            epochs, history["valid_loss"].astype(float), ".-", color="#d55e00", label="validation"
-        )
+        for name, colour in (("training", INK), ("validation", "#d55e00")):
+            values = history[f"{name[:5]}_loss"].astype(float)
+            loss.plot(epochs, values, ".-", color=colour, label=name, gid=name)
         for name, colour in _dice_colours(training):
             column = f"dice_{name.replace(' ', '_')}"
             dice.plot(epochs, history[column].astype(float), ".-", color=colour, label=name)
             told += f", {name} {history[column].astype(float).iloc[-1]:.3f}"
     for one, label in ((loss, "loss"), (dice, "Dice")):
         one.set(xlabel="epochs", ylabel=label, xlim=(0, training.settings.epochs))
+        one.xaxis.set_major_locator(MaxNLocator(integer=True))
         if one.has_data():
             one.legend(fontsize=8, labelcolor=INK, framealpha=0)
     dice.set_ylim(0, 1)
-    return svg(figure, f"Loss and Dice after {len(history)} epochs{told}")
+    return svg(figure, f"Loss and Dice after {plural(len(history), 'epoch')}{told}")
 
 
 def _dice_colours(training: Training) -> list[tuple[str, str]]:
@@ -290,7 +314,7 @@ def _rate_curve(table: pd.DataFrame, suggestion: float) -> str:
     one.plot(table["learning_rate"], table["loss"], color=INK)
     one.axvline(suggestion, color="#d55e00")
     one.set(xscale="log", xlabel="learning rate", ylabel="loss")
-    text = f"The loss falls well at a learning rate of {suggestion:.1e}"
+    text = f"The loss falls well at a learning rate of {float(f'{suggestion:.1e}'):g}"
     return f"<p>{text}.</p>" + svg(figure, text)
 
 
