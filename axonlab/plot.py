@@ -49,6 +49,10 @@ DISAGREEMENTS = {
 }
 """How two label images differ, and the colours of it: Okabe & Ito's that no class has."""
 
+LOSSES = {"train_loss": "training", "valid_loss": "validation"}
+LOSS_COLOURS = ("#000000", "#d55e00")
+"""Of the training and the validation, as `axonlab.widgets.TrainWidget` draws them."""
+
 AXON, FIBRE = CLASS_COLOURS[CLASSES["axon"]], CLASS_COLOURS[CLASSES["myelin"]]
 
 
@@ -181,11 +185,12 @@ def uncertainty(micrograph: Micrograph, values: NDArray[np.float32], label: str)
     label : str
         What they are, with their unit.
     """
-    shown = resize(values, _shown_shape(micrograph))
-    return hv.Image(shown[::-1], bounds=_bounds(micrograph), kdims=["x", "y"]).opts(
+    shown = resize(values, _shown_shape(micrograph))[::-1]
+    # a dimension of its own: beside an image, HoloViews gives those of one name one range
+    vdims = [("uncertainty", label)]
+    return hv.Image(shown, bounds=_bounds(micrograph), kdims=["x", "y"], vdims=vdims).opts(
         cmap="cividis",
         colorbar=True,
-        clabel=label,
         aspect="equal",
         invert_yaxis=True,
         xlabel="x (µm)",
@@ -295,22 +300,38 @@ def fibre_figure(
 
 def learning_curve(history: pd.DataFrame) -> hv.Layout:
     """Return losses and Dice of a training by epoch, as `axonlab.learn.Checkpoint` keeps them."""
-    losses = [name for name in history if name.endswith("loss")]
+    history = history.assign(epoch=history["epoch"] + 1)  # they are counted from 1
     dice = [name for name in history if name.startswith("dice")]
-    return (_curves(history, losses, "loss") + _curves(history, dice, "Dice")).opts(
+    names = [name.removeprefix("dice_").replace("_", " ") for name in dice]
+    colours = [CLASS_COLOURS[CLASSES[name]] for name in names]
+    losses = _curves(history, list(LOSSES), list(LOSSES.values()), list(LOSS_COLOURS), "loss")
+    return (losses + _curves(history, dice, names, colours, "Dice").opts(ylim=(0, 1))).opts(
         shared_axes=False
     )
 
 
-def _curves(history: pd.DataFrame, columns: list[str], label: str) -> hv.Overlay:
-    colours = list(CLASS_COLOURS.values())  # black first: background, training
-    curves = [
-        hv.Curve(history, "epoch", column, label=column.replace("_", " ")).opts(color=colour)
-        for column, colour in zip(columns, colours, strict=False)
-    ]
+def _curves(
+    history: pd.DataFrame, columns: list[str], names: list[str], colours: list[str], label: str
+) -> hv.Overlay:
+    curves = []
+    for column, name, colour in zip(columns, names, colours, strict=True):
+        line = hv.Curve(history, "epoch", (column, label), label=name).opts(color=colour)
+        dots = hv.Points(history, ["epoch", (column, label)]).opts(color=colour, size=5)
+        curves += [line, dots]  # dots, since a single epoch makes no line
     return hv.Overlay(curves).opts(
-        ylabel=label, frame_width=380, frame_height=220, legend_position="right"
+        xlabel="epochs",
+        ylabel=label,
+        xticks=_whole_ticks(len(history)),
+        frame_width=330,
+        frame_height=220,
+        legend_position="right",
     )
+
+
+def _whole_ticks(n: int) -> list[int]:
+    """Return at most ten of the numbers from 1 to n."""
+    step = max(1, math.ceil(n / 10))
+    return list(range(step, n + 1, step))
 
 
 def grey(pixels: NDArray[np.float32]) -> NDArray[np.uint8]:

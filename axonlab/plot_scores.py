@@ -16,6 +16,9 @@ WHITE_TO_BLUE = ["#ffffff", "#d6ecf9", "#aedaf2", "#85c7ee", CLASS_COLOURS[CLASS
 ROW_PX = 18
 """Height of an image in a list of images."""
 
+ROWS = 6
+"""Height of a list of images at least, in images: legend and tools have their room."""
+
 CHANGE_LABELS = {
     "pixel size": "error of the claimed pixel size (%)",
     "blur": "Gaussian blur (σ in px of the model)",
@@ -134,13 +137,18 @@ def per_image(images: pd.DataFrame) -> hv.Overlay:
         xlim=(min(0.5, float(images[columns].min(axis=None))) - 0.02, 1.02),
         show_grid=True,
         frame_width=420,
-        frame_height=ROW_PX * len(ticks),
+        frame_height=ROW_PX * max(len(ticks), ROWS),
         legend_position="right",
         title="Dice of each image, by animal",
     )
 
 
-def paired(comparison: pd.DataFrame, summary: pd.DataFrame) -> hv.Overlay:
+def paired(
+    comparison: pd.DataFrame,
+    summary: pd.DataFrame,
+    *,
+    names: tuple[str, str] = ("the first", "the second"),
+) -> hv.Overlay:
     """Return by how much a second model is better than a first one: above 0 it is.
 
     Small dots are images, a column of them an animal; the diamond is the mean of the animals, its
@@ -152,6 +160,8 @@ def paired(comparison: pd.DataFrame, summary: pd.DataFrame) -> hv.Overlay:
         From `axonlab.evaluate.compare`.
     summary : DataFrame
         Of it, from `axonlab.evaluate.summarise`.
+    names : pair of str
+        What to call the models.
     """
     animals = sorted(set(comparison["animal"]))
     aside = dict(zip(animals, np.linspace(-0.25, 0.25, len(animals) + 2)[1:-1], strict=True))
@@ -170,14 +180,18 @@ def paired(comparison: pd.DataFrame, summary: pd.DataFrame) -> hv.Overlay:
             bar = (middle, mean, mean - row["low"], row["high"] - mean)
             drawn.append(hv.ErrorBars([bar], vdims=["difference", "below", "above"]))
         drawn.append(hv.Points([(middle, mean)]).opts(color=colour, marker="diamond", size=12))
+    shown = pd.concat([comparison["difference"], summary["low"], summary["high"]])
+    low, high = min(0.0, float(shown.min())), max(0.0, float(shown.max()))
+    margin = 0.05 * (high - low) or 0.05
     return hv.Overlay(drawn).opts(
         xticks=list(enumerate(map(str, summary.index))),
         xlim=(-0.5, len(summary) - 0.4),
         xlabel="",
-        ylabel="Dice of the second − the first",
+        ylabel=f"Dice of {names[1]} − {names[0]}",
+        ylim=(low - margin, high + margin),
         frame_width=140 * len(summary),
         frame_height=260,
-        title=f"differences in the same images of {len(animals)} animals",
+        title=f"differences in the same images of {len(animals)} animal{'s' * (len(animals) != 1)}",
     )
 
 

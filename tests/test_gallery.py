@@ -49,8 +49,8 @@ def test_the_worst_image_is_first_and_open(pairs):
     assert gallery.order == [5, 4, 3, 2, 1, 0]
     assert gallery.selected == 5
     captions = [button.label for button in gallery.thumbnails.values()]
-    wanted = "image 5\nsub-c\nbackground 0.500 · myelin 0.500 · axon 0.500"
-    assert captions[0] == wanted
+    wanted = "image 5\nsub-c\nDice background 0.500 · myelin 0.500 · axon 0.500"
+    assert captions[0].replace("\xa0", " ") == wanted  # a class and its Dice stay together
     assert gallery.__panel__().get_root()
 
 
@@ -62,7 +62,8 @@ def test_a_click_shows_another_image(pairs):
     assert gallery.selected == 2
     marked = [i for i, button in gallery.thumbnails.items() if len(button.stylesheets) == 2]
     assert marked == [2]
-    assert "image 2 · sub-b · background 0.800" in gallery.__panel__()[1].object
+    title = gallery.__panel__()[1].object.replace("\xa0", " ")
+    assert "image 2 · sub-b · Dice background 0.800" in title
     shown = list(gallery.__panel__()[2].object)
     assert len(shown) == 3
     micrograph, truth = read_pair(pairs[2])

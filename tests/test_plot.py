@@ -4,7 +4,7 @@ import holoviews as hv
 import numpy as np
 import pandas as pd
 import pytest
-from bokeh.models import Axis, LegendItem
+from bokeh.models import Axis, LegendItem, LinearColorMapper
 
 from axonlab import measure, objects, phantom, plot
 from axonlab.micrograph import UNLABELLED, Micrograph
@@ -151,11 +151,22 @@ def test_figure_labels_have_units(nerve, table):
 
 def test_learning_curve_shows_every_column():
     """Losses and Dice are drawn apart, each under its name."""
-    names = ["train_loss", "valid_loss", "dice_background", "dice_axon"]
+    names = ["train_loss", "valid_loss", "dice_background", "dice_unmyelinated_axon"]
     history = pd.DataFrame({"epoch": [0, 1]} | {name: [1.0, 0.5] for name in names})
-    state = hv.renderer("bokeh").get_plot(plot.learning_curve(history)).state
+    losses, dice = plot.learning_curve(history)
+    state = hv.renderer("bokeh").get_plot(losses + dice).state
     shown = {item.label.value for item in state.select({"type": LegendItem})}
-    assert shown == {name.replace("_", " ") for name in names}
+    assert shown == {"training", "validation", "background", "unmyelinated axon"}
+    assert {tuple(curve.dimension_values("epoch")) for curve in [*losses, *dice]} == {(1, 2)}
+
+
+def test_a_map_of_doubt_has_its_own_range():
+    """Beside a micrograph, whose grey values go up to 255, it is not all dark."""
+    micrograph = Micrograph(np.arange(400.0).reshape(20, 20), 0.1)
+    doubt = np.linspace(0, 0.5, 400, dtype=np.float32).reshape(20, 20)
+    figure = plot.image(micrograph) + plot.uncertainty(micrograph, doubt, "disagreement (bits)")
+    mappers = hv.renderer("bokeh").get_plot(figure).state.select({"type": LinearColorMapper})
+    assert {mapper.high for mapper in mappers} == {255, 0.5}
 
 
 def test_learning_curve_without_validation():

@@ -78,6 +78,12 @@ def test_images_are_listed_by_animal():
     assert state.x_range.start < 0.2
 
 
+def test_few_images_leave_room_for_the_legend():
+    """The figure of one image is as high as its legend and its tools."""
+    figure = plot_scores.per_image(images().iloc[:1])
+    assert drawn(figure).frame_height >= 5 * plot_scores.ROW_PX
+
+
 def test_paired_differences_have_their_mean_and_interval():
     """All images are drawn, the mean of animals beside them, the interval where there is one."""
     rows = [(f"i{i}", f"a{i}", name, i / 10) for i in range(3) for name in ("myelin", "axon")]
@@ -90,6 +96,18 @@ def test_paired_differences_have_their_mean_and_interval():
     figure = plot_scores.paired(few, evaluate.summarise(few))
     assert not any(isinstance(layer, hv.ErrorBars) for layer in figure)
     assert "Dice of the second − the first" in axis_labels(figure)
+    figure = plot_scores.paired(few, evaluate.summarise(few), names=("sem", "mine"))
+    assert "Dice of mine − sem" in axis_labels(figure)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_paired_differences_show_where_zero_is(sign):
+    """Whether a model is better or worse is seen, however much it is."""
+    table = pd.DataFrame(
+        {"image": ["i", "j"], "animal": ["a", "b"], "class": "axon", "difference": 0.0}
+    ).assign(difference=[0.8 * sign, 0.9 * sign])
+    y = drawn(plot_scores.paired(table, evaluate.summarise(table))).y_range
+    assert y.start < min(0, 0.9 * sign) < max(0, 0.9 * sign) < y.end
 
 
 def test_robustness_draws_every_change():

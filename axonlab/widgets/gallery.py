@@ -40,7 +40,7 @@ _BUTTON = """
   width: 184px; height: 268px; padding: %dpx 6px 6px; white-space: pre-line; overflow: hidden;
   font-size: 12px; line-height: 1.3; overflow-wrap: anywhere; text-align: center;
   border: 3px solid transparent; vertical-align: top; display: block;
-  background: url(data:image/png;base64,%s) no-repeat center 8px;
+  background: url(data:image/png;base64,%s) no-repeat center %dpx;
   background-color: transparent; color: var(--jp-ui-font-color1, inherit);
 }
 .bk-btn:hover { border-color: #808080; background-color: transparent !important; }
@@ -75,7 +75,7 @@ class Gallery(pn.viewable.Viewer):  # type: ignore[misc]  # panel has no types
         self._evaluation = evaluation
         self.thumbnails = {i: self._thumbnail(i) for i in order}
         self._title = pn.pane.HTML(styles={"color": "var(--jp-ui-font-color1, inherit)"})
-        self._full = pn.pane.HoloViews()
+        self._full = pn.pane.HoloViews(margin=(5, 10, 25, 10))  # the legend needs it
         self._show()
         self.param.watch(self._show, "selected")
 
@@ -83,7 +83,8 @@ class Gallery(pn.viewable.Viewer):  # type: ignore[misc]  # panel has no types
         """Return a button with a small picture of an image."""
         picture = _small(*self._read(i))
         # height of the picture, and 16 px around it
-        style = _BUTTON % (THUMBNAIL_PX + 16, _png(picture))
+        top = 8 + THUMBNAIL_PX - picture.shape[0]  # just above its caption
+        style = _BUTTON % (THUMBNAIL_PX + 16, _png(picture), top)
         button = pn.widgets.Button(label=caption(self._evaluation.images.loc[i]))
         button.stylesheets = [style]
         button.on_click(lambda event: setattr(self, "selected", i))
@@ -127,11 +128,11 @@ def views(micrograph: Micrograph, labels: NDArray[np.uint8], truth: NDArray[np.u
 def caption(row: pd.Series[float]) -> str:
     """Return the name, the animal and the Dice of an image."""
     dice = [
-        f"{column.removeprefix('dice_').replace('_', ' ')} {value:.3f}"
+        f"{column.removeprefix('dice_').replace('_', ' ')}\N{NO-BREAK SPACE}{value:.3f}"
         for column, value in row.items()
         if str(column).startswith("dice_")
     ]
-    return "\n".join([str(row["image"]), str(row["animal"]), " · ".join(dice)])
+    return "\n".join([str(row["image"]), str(row["animal"]), f"Dice {' · '.join(dice)}"])
 
 
 def _small(
