@@ -60,9 +60,8 @@ def test_patches_that_cannot_be_shown(made: Training) -> None:
     """The reason is told where it is looked for."""
     widget = TrainWidget(made)
     widget.fields["valid_animals"].value = ("sub-a", "sub-b", "sub-c")
-    widget.needs.value = ""
     widget.preview.click()
-    assert "none is left to train on" in widget.needs.value
+    assert "none is left to train on" in widget.extra.value
 
 
 def test_other_widgets_need_no_torch() -> None:
