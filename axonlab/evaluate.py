@@ -217,8 +217,8 @@ def compare(first: Evaluation, second: Evaluation) -> pd.DataFrame:
     tables = []
     for name in shared:
         table = first.images[["image", "animal"]].assign(**{"class": name})
-        table["first"] = first.images[_column(name)]
-        table["second"] = second.images[_column(name)]
+        table["first"] = first.images[score.dice_column(name)]
+        table["second"] = second.images[score.dice_column(name)]
         tables.append(table)
     both = pd.concat(tables, ignore_index=True)
     return both.assign(difference=both["second"] - both["first"])
@@ -371,14 +371,10 @@ def _total(tables: list[pd.DataFrame]) -> pd.DataFrame:
     return sum(tables[1:], tables[0])
 
 
-def _column(class_name: str) -> str:
-    return f"dice_{class_name.replace(' ', '_')}"
-
-
 def _dice_columns(counts: pd.DataFrame) -> dict[str, float]:
     """Return the Dice of an image per class, and the mean of all classes but the first."""
     dice = score.dice(counts)
-    columns = {_column(name): float(value) for name, value in dice.items()}
+    columns = {score.dice_column(name): float(value) for name, value in dice.items()}
     return columns | {"mean_dice": float(dice.iloc[1:].mean())}
 
 

@@ -26,6 +26,7 @@ from axonlab.io import write_bytes
 from axonlab.losses import CrossEntropyDice
 from axonlab.micrograph import UNLABELLED
 from axonlab.models import Model, UNet, fast_dtype
+from axonlab.score import dice_column
 
 
 def axon_learner(
@@ -110,7 +111,7 @@ class ClassDice(Metric):
     @property
     def name(self) -> str:
         """Column name in fastai's log."""
-        return f"dice_{self.class_name.replace(' ', '_')}"
+        return dice_column(self.class_name)
 
 
 class Autocast(Callback):

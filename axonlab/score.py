@@ -128,6 +128,17 @@ def dice(confusion: pd.DataFrame) -> pd.Series[float]:
     return pd.Series(shares, index=classes.rename("class"), name="dice")
 
 
+def dice_column(class_name: str) -> str:
+    """Return how tables name the Dice of a class.
+
+    Examples
+    --------
+    >>> dice_column("unmyelinated axon")
+    'dice_unmyelinated_axon'
+    """
+    return f"dice_{class_name.replace(' ', '_')}"
+
+
 def merge_classes(truth: NDArray[np.uint8], classes: Sequence[str]) -> NDArray[np.uint8]:
     """Return labels as a model of some classes can give them: all others count as its first.
 

@@ -19,6 +19,7 @@ from axonlab.job import Job
 from axonlab.losses import LOSSES
 from axonlab.micrograph import CLASS_COLOURS, CLASSES, Micrograph
 from axonlab.models import SIZES, names
+from axonlab.score import dice_column
 from axonlab.training import IMAGENET, Training, Watched
 from axonlab.widgets.job import JobWidget, duration, plural
 from axonlab.widgets.picture import INK, axes, png, svg
@@ -291,9 +292,9 @@ def _curves(training: Training) -> str:
             values = history[f"{name[:5]}_loss"].astype(float)
             loss.plot(epochs, values, ".-", color=colour, label=name, gid=name)
         for name, colour in _dice_colours(training):
-            column = f"dice_{name.replace(' ', '_')}"
-            dice.plot(epochs, history[column].astype(float), ".-", color=colour, label=name)
-            told += f", {name} {history[column].astype(float).iloc[-1]:.3f}"
+            values = history[dice_column(name)].astype(float)
+            dice.plot(epochs, values, ".-", color=colour, label=name)
+            told += f", {name} {values.iloc[-1]:.3f}"
     for one, label in ((loss, "loss"), (dice, "Dice")):
         one.set(xlabel="epochs", ylabel=label, xlim=(0, training.settings.epochs))
         one.xaxis.set_major_locator(MaxNLocator(integer=True))
