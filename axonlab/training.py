@@ -476,9 +476,10 @@ class Training:
             "weights": kept,
             "curve": self.history.round(4).to_dict("list"),
         }
-        write_table(self.folder / "curve.csv", self.history, overwrite=True)
         card = replace(self.card, training=training, **self._known_of(learner.model))
-        return save_model(self.model_file, learner.model, card, overwrite=True)
+        save_model(self.model_file, learner.model, card, overwrite=True)
+        write_table(self.folder / "curve.csv", self.history, overwrite=True)
+        return self.model_file
 
     def _known_of(self, network: nn.Module) -> dict[str, Any]:
         """Return what is on the card of the file before, if it holds the same weights."""
