@@ -128,3 +128,11 @@ def test_curves_show_training_and_whole_epochs(widget: TrainWidget) -> None:
     for drawn in ('id="training"', 'id="validation"', "<!-- 1 -->", "after 1 epoch,"):
         assert drawn in widget.curves.value
     assert "<!-- 0.2 -->" not in widget.curves.value.partition("<!-- loss -->")[0]
+
+
+def test_a_click_on_stop_that_comes_late(widget: TrainWidget) -> None:
+    """What has ended was not stopped."""
+    widget.training.complete()
+    widget.progress.stop.click()
+    widget.progress.show()
+    assert "Ended at step 4 of 4." in widget.progress.state.value
