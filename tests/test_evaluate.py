@@ -12,7 +12,7 @@ import pytest
 import torch
 from scipy import ndimage
 
-from axonlab import calibration, evaluate, io, models, phantom, score, segment
+from axonlab import calibration, evaluate, io, phantom, score, segment
 from axonlab.evaluate import Evaluation, compare, robustness, summarise
 from axonlab.models import Model, ModelCard
 from axonlab.pairs import Pair, find_pairs
@@ -241,17 +241,6 @@ def test_changes_are_what_they_say() -> None:
     low, high = np.percentile(nerve.pixels, (1, 99))
     assert (noisy.pixels - nerve.pixels).std() == pytest.approx(0.1 * (high - low), rel=0.02)
     assert all(m.name == nerve.name for m in (wrong, blurred, noisy))
-
-
-def test_sem_is_evaluated_as_its_card_says(data_folder: Path) -> None:
-    """On the animal left out the Dice is that of the card, and so is the confidence, roughly."""
-    model = models.load_model("sem")
-    pairs = [p for p in find_pairs(data_folder / "rat-sem") if p.animal == "sub-rat8"]
-    evaluation = evaluate.evaluate(model, pairs)
-    assert evaluation.dice.loc["all"].to_dict() == pytest.approx(
-        model.card.scores[pairs[0].image.stem], abs=0.003
-    )
-    assert evaluation.calibration["ece"] < 0.05
 
 
 def test_parts_pooled_are_the_whole(evaluation: Evaluation, pairs: list[Pair]) -> None:
