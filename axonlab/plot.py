@@ -191,6 +191,7 @@ def uncertainty(micrograph: Micrograph, values: NDArray[np.float32], label: str)
     return hv.Image(shown, bounds=_bounds(micrograph), kdims=["x", "y"], vdims=vdims).opts(
         cmap="cividis",
         colorbar=True,
+        clabel="",  # the title tells it; beside the bar it would be over the figures
         aspect="equal",
         invert_yaxis=True,
         xlabel="x (µm)",
@@ -322,6 +323,7 @@ def _curves(
         xlabel="epochs",
         ylabel=label,
         xticks=_whole_ticks(len(history)),
+        xlim=(0.5, len(history) + 0.5),
         frame_width=330,
         frame_height=220,
         legend_position="right",

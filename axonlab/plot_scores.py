@@ -139,6 +139,7 @@ def per_image(images: pd.DataFrame) -> hv.Overlay:
         frame_width=420,
         frame_height=ROW_PX * max(len(ticks), ROWS),
         legend_position="right",
+        toolbar="above",
         title="Dice of each image, by animal",
     )
 

@@ -4,7 +4,7 @@ import holoviews as hv
 import numpy as np
 import pandas as pd
 import pytest
-from bokeh.models import Axis, LegendItem, LinearColorMapper
+from bokeh.models import Axis, ColorBar, LegendItem, LinearColorMapper
 
 from axonlab import measure, objects, phantom, plot
 from axonlab.micrograph import UNLABELLED, Micrograph
@@ -165,8 +165,9 @@ def test_a_map_of_doubt_has_its_own_range():
     micrograph = Micrograph(np.arange(400.0).reshape(20, 20), 0.1)
     doubt = np.linspace(0, 0.5, 400, dtype=np.float32).reshape(20, 20)
     figure = plot.image(micrograph) + plot.uncertainty(micrograph, doubt, "disagreement (bits)")
-    mappers = hv.renderer("bokeh").get_plot(figure).state.select({"type": LinearColorMapper})
-    assert {mapper.high for mapper in mappers} == {255, 0.5}
+    state = hv.renderer("bokeh").get_plot(figure).state
+    assert {mapper.high for mapper in state.select({"type": LinearColorMapper})} == {255, 0.5}
+    assert not any(bar.title for bar in state.select({"type": ColorBar}))
 
 
 def test_learning_curve_without_validation():

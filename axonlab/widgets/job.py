@@ -52,7 +52,7 @@ class JobWidget(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no typ
             return f"Ended: {job.error}"
         if not job.running:
             ended = "Stopped" if job.stopping.is_set() else "Ended"
-            return job.text and f"{ended} at {job.text}."
+            return job.text and (f"{ended} at {job.text}." if job.total else f"{ended}.")
         if job.stopping.is_set():
             return "Stopping …"
         left = "" if job.seconds_left is None else f", {duration(job.seconds_left)} left"
