@@ -89,9 +89,10 @@ class Job(Generic[T]):
         self._tell()
 
     def stop(self) -> None:
-        """Ask the work to end soon, and return at once."""
-        self.stopping.set()
-        self._tell()
+        """Ask the work to end soon, and return at once; what has ended was not stopped."""
+        if self.running:
+            self.stopping.set()
+            self._tell()
 
     def wait(self) -> T:
         """Return the result once there is one.

@@ -27,7 +27,7 @@ class JobWidget(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no typ
         self.job = job
         self.bar = ipywidgets.FloatProgress(max=1, layout={"width": "320px"})
         self.stop = ipywidgets.Button(description="Stop", icon="stop", layout={"width": "90px"})
-        self.stop.on_click(lambda _: self._stop())
+        self.stop.on_click(lambda _: job.stop())
         self.state = ipywidgets.HTML()
         super().__init__([ipywidgets.HBox([self.stop, self.bar]), self.state])
         self._told = 0.0
@@ -41,10 +41,6 @@ class JobWidget(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no typ
         self.bar.value = job.done / job.total if job.total else 0
         self.bar.bar_style = "danger" if job.error else "" if job.running else "success"
         self.state.value = f'<span role="status">{escape(self._state())}</span>'
-
-    def _stop(self) -> None:
-        if self.job.running:  # a click may arrive after the end
-            self.job.stop()
 
     def _state(self) -> str:
         job = self.job
