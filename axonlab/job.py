@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from contextlib import suppress
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
 
 class Job(Generic[T]):
     """Work that runs in a thread of its own, so that a notebook stays usable beside it.
+
+    A notebook waits with ``await job``, as then the kernel still answers buttons (ipykernel 7.4
+    and later keep all that a widget sends waiting while a cell blocks); a script with ``wait``.
 
     Parameters
     ----------
@@ -106,8 +110,7 @@ class Job(Generic[T]):
         BaseException
             What the work raised.
         """
-        if self._thread is None:
-            raise RuntimeError("This job was never started. Call start() first.")
+        self._check_started()
         try:
             self._join()
         except KeyboardInterrupt:
@@ -117,6 +120,26 @@ class Job(Generic[T]):
         if self.error is not None:
             raise self.error
         return self._result
+
+    def __await__(self) -> Generator[Any, None, T]:
+        """Wait as `wait` does, and leave the event loop free meanwhile."""
+        return self._watch().__await__()
+
+    async def _watch(self) -> T:
+        self._check_started()
+        ended = self._ended
+        try:
+            while not ended.is_set():
+                await asyncio.sleep(0.1)
+        except asyncio.CancelledError:  # what an interrupt becomes in a cell that awaits
+            self.stop()
+            self._join()
+            raise
+        return self.wait()
+
+    def _check_started(self) -> None:
+        if self._thread is None:
+            raise RuntimeError("This job was never started. Call start() first.")
 
     def _join(self) -> None:
         if self._thread is threading.current_thread():  # a listener asks for the result

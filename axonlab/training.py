@@ -371,19 +371,24 @@ class Training:
             return table, self.settings.learning_rate
         return table, valley(*(clear[name].tolist() for name in clear), LR_STEPS)[0]
 
+    def go_on(self) -> Job[Path]:
+        """Train what has not been trained yet; ``await`` what is returned for the model file.
+
+        A training that runs goes on, one that was stopped by hand is left as it is.
+        """
+        if not self.job.running and (self._trained != self.settings or self.job.error):
+            self.job.start()
+        return self.job
+
     def complete(self) -> Path:
         """Train what has not been trained yet, wait for the end, and return the model file.
-
-        A training that was stopped by hand is left as it is.
 
         Raises
         ------
         Exception
             What ended the training before its time.
         """
-        if not self.job.running and (self._trained != self.settings or self.job.error):
-            self.job.start()
-        return self.job.wait()
+        return self.go_on().wait()
 
     def _split(self, is_valid: bool) -> list[Pair]:
         return [p for p in self.pairs if (p.animal in self.settings.valid_animals) == is_valid]

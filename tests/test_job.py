@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import threading
@@ -109,6 +110,54 @@ def test_errors_are_raised_again() -> None:
         with pytest.raises(OSError, match="disk full"):
             job.wait()
     assert isinstance(job.error, OSError)
+    assert not job.running
+
+
+async def finish(job: Job[str]) -> str:
+    """Await a job, as a cell of a notebook does."""
+    return await job
+
+
+def test_a_job_is_awaited() -> None:
+    """What else the event loop has to do, such as a click on Stop, is done meanwhile."""
+
+    async def cell() -> str:
+        asyncio.get_running_loop().call_later(0.05, job.stop)
+        return await job
+
+    job = Job(until_stopped)
+    job.start()
+    assert asyncio.run(cell()) == "stopped"
+    assert asyncio.run(finish(job)) == "stopped"  # after the end, as often as one likes
+
+
+def test_an_awaited_error_is_raised() -> None:
+    """As is that of a job that nobody has started."""
+
+    def work(job: Job[str]) -> str:
+        raise OSError("disk full")
+
+    job = Job(work)
+    with pytest.raises(RuntimeError, match="never started"):
+        asyncio.run(finish(job))
+    job.start()
+    with pytest.raises(OSError, match="disk full"):
+        asyncio.run(finish(job))
+
+
+def test_an_interrupt_of_a_cell_that_awaits_stops_the_job() -> None:
+    """It comes as a cancellation, which is raised after the work has ended."""
+
+    async def cell() -> None:
+        task = asyncio.ensure_future(finish(job))
+        asyncio.get_running_loop().call_later(0.05, task.cancel)
+        await task
+
+    job = Job(until_stopped)
+    job.start()
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(cell())
+    assert job.stopping.is_set()
     assert not job.running
 
 

@@ -21,7 +21,7 @@ mine = al.training.Training(pairs, settings, al.io.run_folder("NAME"))
 al.widgets.TrainWidget(mine)
 """,
     """
-print("left", mine.complete().name, "of", mine.epochs_done)
+print("left", (await mine.go_on()).name, "of", mine.epochs_done)
 """,
 ]
 
@@ -81,11 +81,11 @@ def test_stop_and_resume(opened, uninterrupted):
     page, run = opened
     button(page, "Start").click()
     wait_until(lambda: (run / "checkpoint.pt").exists(), page, 120)
-    run_cell(page, "complete()")
+    run_cell(page, "go_on()")
     wait_until(lambda: "step" in status(page), page)
     button(page, "Stop").last.click()
     wait_until(lambda: status(page).startswith("Stopped at step"), page, 10)
-    cell_with(page, "complete()").get_by_text("left model.safetensors of").wait_for()
+    cell_with(page, "go_on()").get_by_text("left model.safetensors of").wait_for()
     assert page.locator("svg[aria-label^='Loss and Dice after']").count() == 1
     assert page.locator("img[alt^='sub-tem1_TEM.png, its labels']").count() == 1
 
@@ -93,6 +93,21 @@ def test_stop_and_resume(opened, uninterrupted):
     wait_until(lambda: status(page).startswith("Ended at step 48 of 48"), page, 240)
     assert button(page, "Resume after epoch 4").is_disabled()
     check_same(run / "model.safetensors", uninterrupted)
+
+
+def test_stop_while_a_cell_waits_for_what_it_started(opened):
+    """The button answers although the kernel is busy, also in a page that was loaded again."""
+    page, run = opened
+    run_cell(page, "go_on()")
+    wait_until(lambda: (run / "checkpoint.pt").exists(), page, 120)
+    page.keyboard.press("Control+s")
+    page.get_by_text("Saving completed").wait_for()
+    page.reload()
+    button(page, "Stop").last.wait_for(timeout=FIRST_RUN_MS)
+    wait_until(lambda: "step" in status(page), page)
+    button(page, "Stop").last.click()
+    wait_until(lambda: status(page).startswith("Stopped at step"), page, 10)
+    assert (run / "model.safetensors").exists()
 
 
 def test_kernel_restart_loses_no_whole_epoch(opened, uninterrupted):
@@ -107,8 +122,8 @@ def test_kernel_restart_loses_no_whole_epoch(opened, uninterrupted):
     assert not (run / "model.safetensors").exists()
     run_cell(page, "TrainWidget")
     button(page, "Resume after epoch").wait_for(timeout=FIRST_RUN_MS)
-    run_cell(page, "complete()")
-    cell_with(page, "complete()").get_by_text("left model.safetensors of 4").wait_for(
+    run_cell(page, "go_on()")
+    cell_with(page, "go_on()").get_by_text("left model.safetensors of 4").wait_for(
         timeout=240_000
     )
     check_same(run / "model.safetensors", uninterrupted)
