@@ -23,6 +23,7 @@ FIGURES = [
     "plot.learning_curve",
     "plot_scores.per_image",
     "plot_scores.confusion",
+    "plot_scores.reliability",
     "plot_scores.robustness",
     "plot_scores.paired",
     "plot.uncertainty",
