@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
-from axonlab.machine import device
+from axonlab import machine
 from axonlab.models import UNet, fast_dtype
 
 FIXED_BYTES = 120e6
@@ -69,16 +69,49 @@ def step_need(build: Callable[[], nn.Module], batch: int, patch: int) -> Need:
     return Need(memory, 3 * forward.get_total_flops())  # a backward pass costs two forward ones
 
 
+def check_memory(build: Callable[[], nn.Module], batch: int, patch: int) -> None:
+    """Find out whether a training step fits into the memory of this machine.
+
+    Parameters
+    ----------
+    build, batch, patch
+        As for `step_need`.
+
+    Raises
+    ------
+    MemoryError
+        If it does not; the message names a smaller batch or patch that does, if there is one. A
+        GPU's memory is not looked at.
+    """
+    free, need = machine.memory_free(), step_need(build, batch, patch).memory
+    if machine.device() == "cuda" or need <= free:
+        return
+    sizes = [(max(2, batch >> n), patch) for n in range(1, batch.bit_length())]
+    sizes += [(2, smaller) for smaller in (128, 64) if smaller < patch]
+    needs = ((size, step_need(build, *size).memory) for size in sizes)
+    advice = (
+        f"a batch of {size[0]} and patches of {size[1]} pixels ({_gigabytes(memory)}), "
+        for size, memory in needs
+        if memory <= free
+    )
+    raise MemoryError(
+        f"A step needs about {_gigabytes(need)}, but {_gigabytes(free)} of "
+        f"{_gigabytes(machine.memory_limit())} are free. Take {next(advice, '')}a smaller "
+        "network, or close other notebooks."
+    )
+
+
 @cache
 def _pace() -> float:
     """Return floating-point operations a second of training, measured once on a small network."""
     features, batch, patch = (32, 64, 128), 2, 128
-    network = UNet(2, features=features).to(device(), memory_format=torch.channels_last)
-    pixels = torch.rand(batch, 1, patch, patch).to(device(), memory_format=torch.channels_last)
+    place = {"device": machine.device(), "memory_format": torch.channels_last}
+    network = UNet(2, features=features).to(**place)
+    pixels = torch.rand(batch, 1, patch, patch).to(**place)
     seconds = []
     for _ in range(3):  # the first ones set up the kernels
         start = time.perf_counter()
-        with torch.autocast(device(), _dtype(), enabled=_dtype() != torch.float):
+        with torch.autocast(machine.device(), _dtype(), enabled=_dtype() != torch.float):
             loss = network(pixels).float().square().mean()
         loss.backward()
         loss.item()  # waits for a GPU
@@ -88,4 +121,8 @@ def _pace() -> float:
 
 
 def _dtype() -> torch.dtype:
-    return fast_dtype(device())
+    return fast_dtype(machine.device())
+
+
+def _gigabytes(n: float) -> str:
+    return f"{n / 1e9:.1f} GB"

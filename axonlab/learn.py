@@ -247,8 +247,8 @@ class Checkpoint(Callback):
                 f"{k}: {recipe.get(k)} there, {self.recipe.get(k)} here" for k in different
             )
             raise ValueError(
-                f"{self.path} belongs to another training ({listed}). Go on with its settings, or "
-                "choose another name."
+                f"{self.path} belongs to another training ({listed}). Go on with its settings, "
+                "choose another name, or begin anew with overwrite=True."
             )
         self.history, self.seconds, self._best = history, seconds, state["best"]
         return state
@@ -279,8 +279,9 @@ class Checkpoint(Callback):
         """End the training when patience is over; draw what is random from seed and epoch."""
         if self.is_out_of_patience:
             raise CancelFitException
-        set_seed(self.seed + self.epoch, reproducible=True)
-        self.dls.train.rng = random.Random(self.seed + self.epoch)
+        seed = 1000 * self.seed + self.epoch  # neighbouring seeds must not see the same patches
+        set_seed(seed, reproducible=True)
+        self.dls.train.rng = random.Random(seed)
         self._start = time.monotonic()
 
     def before_train(self) -> None:

@@ -9,28 +9,7 @@ from torch.nn import functional
 from axonlab.micrograph import UNLABELLED
 
 
-class LabelledLoss(nn.Module):
-    """A loss over the labelled pixels of a batch; what it is, a subclass says in `of_pixels`."""
-
-    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Return the loss of (n, classes, …) logits against (n, …) class numbers."""
-        logits, target = logits.as_subclass(Tensor).float(), target.as_subclass(Tensor).long()
-        labelled = target != UNLABELLED
-        if not labelled.any():
-            return logits.sum() * 0  # keeps the graph: such a batch teaches nothing
-        weights = self.weights(target)[labelled]
-        return self.of_pixels(logits.movedim(1, -1)[labelled], target[labelled], weights)
-
-    def weights(self, target: Tensor) -> Tensor:
-        """Return how much each pixel counts, in the shape of the target."""
-        return torch.ones_like(target, dtype=torch.float)
-
-    def of_pixels(self, logits: Tensor, target: Tensor, weights: Tensor) -> Tensor:
-        """Return the loss of (pixels, classes) logits against (pixels,) class numbers."""
-        raise NotImplementedError
-
-
-class CrossEntropyDice(LabelledLoss):
+class CrossEntropyDice(nn.Module):
     """Mean cross-entropy plus one minus the mean soft Dice of the classes.
 
     Soft Dice is taken over the whole batch; classes that no labelled pixel of the batch has are
@@ -41,10 +20,28 @@ class CrossEntropyDice(LabelledLoss):
     Milletari, Navab & Ahmadi 2016, arXiv:1606.04797.
     """
 
-    def of_pixels(self, logits: Tensor, target: Tensor, weights: Tensor) -> Tensor:
-        """Return the loss of (pixels, classes) logits against (pixels,) class numbers."""
-        entropy = functional.cross_entropy(logits, target, reduction="none")
-        return (weights * entropy).sum() / weights.sum() + _overlap_loss(logits, target, 0.5, 0.5)
+    false_positive = false_negative = 0.5
+    """Weight of pixels found in excess, and of those missed, in the overlap: 0.5 each is Dice."""
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Return the loss of (n, classes, …) logits against (n, …) class numbers."""
+        logits, target = logits.as_subclass(Tensor).float(), target.as_subclass(Tensor).long()
+        labelled = target != UNLABELLED
+        if not labelled.any():
+            return logits.sum() * 0  # keeps the graph: such a batch teaches nothing
+        weights = self.weights(target)[labelled]
+        logits, target = logits.movedim(1, -1)[labelled], target[labelled]
+        entropy = self.weaken(functional.cross_entropy(logits, target, reduction="none"))
+        overlap = _overlap_loss(logits, target, self.false_positive, self.false_negative)
+        return (weights * entropy).sum() / weights.sum() + overlap
+
+    def weights(self, target: Tensor) -> Tensor:
+        """Return how much each pixel counts in the cross-entropy, in the shape of the target."""
+        return torch.ones_like(target, dtype=torch.float)
+
+    def weaken(self, entropy: Tensor) -> Tensor:
+        """Return what is left of the cross-entropy of each pixel."""
+        return entropy
 
 
 class BoundaryWeighted(CrossEntropyDice):
@@ -77,7 +74,7 @@ class BoundaryWeighted(CrossEntropyDice):
         return 1 + self.extra * (high != low).float()
 
 
-class FocalDice(LabelledLoss):
+class FocalDice(CrossEntropyDice):
     """Focal loss, in which pixels that are already right count little, plus soft Dice.
 
     Parameters
@@ -94,14 +91,12 @@ class FocalDice(LabelledLoss):
         super().__init__()
         self.gamma = gamma
 
-    def of_pixels(self, logits: Tensor, target: Tensor, weights: Tensor) -> Tensor:
-        """Return the loss of (pixels, classes) logits against (pixels,) class numbers."""
-        entropy = functional.cross_entropy(logits, target, reduction="none")
-        focal = (1 - torch.exp(-entropy)) ** self.gamma * entropy
-        return focal.mean() + _overlap_loss(logits, target, 0.5, 0.5)
+    def weaken(self, entropy: Tensor) -> Tensor:
+        """Return little of what is little: exp(−entropy) is the probability of the truth."""
+        return (1 - torch.exp(-entropy)) ** self.gamma * entropy
 
 
-class Tversky(LabelledLoss):
+class Tversky(CrossEntropyDice):
     """Cross-entropy plus one minus the Tversky index, which can punish misses more than extras.
 
     Parameters
@@ -118,11 +113,6 @@ class Tversky(LabelledLoss):
         super().__init__()
         self.false_positive = false_positive
         self.false_negative = false_negative
-
-    def of_pixels(self, logits: Tensor, target: Tensor, weights: Tensor) -> Tensor:
-        """Return the loss of (pixels, classes) logits against (pixels,) class numbers."""
-        overlap = _overlap_loss(logits, target, self.false_positive, self.false_negative)
-        return functional.cross_entropy(logits, target) + overlap
 
 
 LOSSES = {

@@ -21,12 +21,13 @@ from fastai.callback.schedule import valley
 from fastai.data.core import DataLoaders
 from fastai.learner import Learner
 from fastai.torch_core import set_seed
+from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 from torch import nn
 
 from axonlab import machine
-from axonlab.data import PATCH, ReadClasses, ReadPixels, axon_block
-from axonlab.estimate import Need, step_need
+from axonlab.data import ReadClasses, ReadPixels, axon_block
+from axonlab.estimate import Need, check_memory, step_need
 from axonlab.io import write_table
 from axonlab.job import Job
 from axonlab.learn import Checkpoint, StopWhen, axon_learner, transfer
@@ -36,89 +37,16 @@ from axonlab.models import ModelCard, architecture, load_model, save_model
 from axonlab.pairs import Pair
 from axonlab.pretrained import resnet_unet
 from axonlab.segment import predict
+from axonlab.settings import IMAGENET, Settings
 
 LR_STEPS = 60
 """Batches on which the learning rate is searched."""
-
-IMAGENET = "imagenet"
-"""Where a ResNet can start from."""
 
 SHOWN = 256
 """Side in pixels of the patch whose prediction is watched during a training."""
 
 _NO_NEW_RECIPE = ("epochs", "patience")  # a training may go on with more of these
 _ELSEWHERE = ("classes", "pixel_size", "valid_animals", "size")  # told by other names in the card
-_IN_USE: set[Path] = set()  # folders in which a training of this process runs
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What can be tuned of a training.
-
-    Parameters
-    ----------
-    classes : sequence of str
-        What the network tells apart; other classes count as the first one.
-    pixel_size : float
-        In µm, at which the network works.
-    valid_animals : sequence of str
-        Animals kept for validation: nothing is learned from them. With none, all images are
-        trained on, and nothing is known of how well the model does on others.
-    size : str
-        Of the network, see `axonlab.models.SIZES`, or ``"resnet18"``.
-    start_from : str
-        Name or path of a model whose weights to begin with, instead of random ones; its network
-        replaces `size`. ``"imagenet"`` fetches weights for ``"resnet18"`` from the network.
-    loss : str
-        One of `axonlab.losses.LOSSES`.
-    epochs, patches_per_image, batch, patch : int
-        In an epoch every training image gives `patches_per_image` random patches of `patch` pixels
-        a side; `batch` of them make a step.
-    grey_variation : float
-        How strongly the grey values of patches are varied, 0 is not at all.
-    learning_rate : float
-        The highest of the cycle.
-    patience : int
-        End after so many epochs without a better one; 0 is never. The validation images then
-        choose the epoch, so that their Dice is no longer that of unseen animals.
-    seed : int
-    """
-
-    classes: Sequence[str] = ("background", "myelin", "axon")
-    pixel_size: float = 0.1
-    valid_animals: Sequence[str] = ()
-    size: str = "default"
-    start_from: str = ""
-    loss: str = next(iter(LOSSES))
-    epochs: int = 25
-    patches_per_image: int = 32
-    batch: int = 4
-    patch: int = PATCH
-    grey_variation: float = 1.0
-    learning_rate: float = 2e-3
-    patience: int = 0
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        low = {
-            "epochs": 1,
-            "patches_per_image": 1,
-            "batch": 2,
-            "patch": 32,
-            "patience": 0,
-            "grey_variation": 0,
-        }
-        for name, least in low.items():
-            if getattr(self, name) < least:
-                raise ValueError(f"{name}: {getattr(self, name)} given, expected {least} or more.")
-        if self.patch % 32:
-            raise ValueError(f"patch: {self.patch} given, expected a multiple of 32.")
-        if not 0 < self.learning_rate < 1:
-            raise ValueError(f"learning_rate: {self.learning_rate:g}, expected between 0 and 1.")
-        if self.start_from == IMAGENET and self.size != "resnet18":
-            raise ValueError(f"start_from: {IMAGENET!r} is for networks of size 'resnet18' only.")
-        if self.loss not in LOSSES:
-            raise ValueError(f"loss: {self.loss!r} is unknown, there are {list(LOSSES)}.")
 
 
 @dataclass(frozen=True)
@@ -255,8 +183,9 @@ class Training:
         training |= {k: v for k, v in asdict(settings).items() if k not in _ELSEWHERE}
         network = architecture(settings.size, len(settings.classes))
         if settings.start_from not in ("", IMAGENET):
-            network = load_model(settings.start_from).card.architecture
-            network = network | {"n_classes": len(settings.classes)}
+            start = load_model(settings.start_from).card
+            training["start_from"] = start.name  # a path tells of somebody's disk, not of a model
+            network = start.architecture | {"n_classes": len(settings.classes)}
         if network["class"] == "Ensemble":
             raise ValueError(
                 f"start_from: {settings.start_from!r} is an ensemble, which is not trained as a "
@@ -319,7 +248,7 @@ class Training:
                 "or a smaller batch."
             )
         self._find_checkpoint()
-        self._check_memory()
+        check_memory(self.card.build, self.settings.batch, self.settings.patch)
 
     def preview(self, n: int = 4) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
         """Draw patches as training sees them: cut, warped and varied in grey.
@@ -402,24 +331,6 @@ class Training:
                 "or overwrite=True."
             )
 
-    def _check_memory(self) -> None:
-        free, batch, patch = machine.memory_free(), self.settings.batch, self.settings.patch
-        if machine.device() == "cuda" or self.need.memory <= free:
-            return
-        sizes = [(max(2, batch >> n), patch) for n in range(1, batch.bit_length())]
-        sizes += [(2, smaller) for smaller in (128, 64) if smaller < patch]
-        needs = ((size, step_need(self.card.build, *size).memory) for size in sizes)
-        advice = (
-            f"a batch of {size[0]} and patches of {size[1]} pixels ({_gigabytes(memory)}), "
-            for size, memory in needs
-            if memory <= free
-        )
-        raise MemoryError(
-            f"A step needs about {_gigabytes(self.need.memory)}, but {_gigabytes(free)} of "
-            f"{_gigabytes(machine.memory_limit())} are free. Take {next(advice, '')}a smaller "
-            "network, or close other notebooks."
-        )
-
     def _learner(self, callbacks: Sequence[Callback]) -> Learner:
         set_seed(self.settings.seed, reproducible=True)
         network, start = self.card.build(), self.settings.start_from
@@ -436,21 +347,18 @@ class Training:
         )
 
     def _train(self, job: Job[Path]) -> Path:
-        folder = self.folder.resolve()
-        if folder in _IN_USE:
+        self.check()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with FileLock(self.folder / ".lock", timeout=0), self._alone:
+                return self._fit(job)
+        except Timeout as error:
             raise RuntimeError(
                 f"Another training is running in {self.folder}. Stop it, or restart the kernel "
                 "where its Stop button is gone (every epoch is kept), or choose another name."
-            )
-        _IN_USE.add(folder)
-        try:
-            with self._alone:
-                return self._fit(job)
-        finally:
-            _IN_USE.remove(folder)
+            ) from error
 
     def _fit(self, job: Job[Path]) -> Path:
-        self.check()
         self._trained = settings = self.settings
         self.losses = []
         job.report(0, 0, "reading the images")
@@ -541,7 +449,3 @@ class _Watch(Callback):
         probabilities = predict(self.model, self.pixels)
         labels = classify(probabilities, self.owner.card.classes)
         self.owner.watched = Watched(self.image, self.pixels, self.truth, labels)
-
-
-def _gigabytes(n: float) -> str:
-    return f"{n / 1e9:.1f} GB"

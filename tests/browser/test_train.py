@@ -123,7 +123,5 @@ def test_kernel_restart_loses_no_whole_epoch(opened, uninterrupted):
     run_cell(page, "TrainWidget")
     button(page, "Resume after epoch").wait_for(timeout=FIRST_RUN_MS)
     run_cell(page, "go_on()")
-    cell_with(page, "go_on()").get_by_text("left model.safetensors of 4").wait_for(
-        timeout=240_000
-    )
+    cell_with(page, "go_on()").get_by_text("left model.safetensors of 4").wait_for(timeout=240_000)
     check_same(run / "model.safetensors", uninterrupted)
