@@ -32,6 +32,7 @@ __all__ = [
     "micrograph",
     "models",
     "networks",
+    "object_scores",
     "objects",
     "pairs",
     "phantom",

@@ -108,6 +108,15 @@ def check_labels(labels: NDArray[np.uint8], name: str) -> None:
         )
 
 
+def check_objects(objects: NDArray[np.integer], name: str) -> None:
+    """Raise ValueError unless `objects` is one plane of whole ids from 0, which is background."""
+    check_plane(objects, name)
+    if objects.dtype.kind not in "iu" or objects.min() < 0:
+        raise ValueError(
+            f"{name}: expected whole ids from 0, got {objects.dtype} from {objects.min()}."
+        )
+
+
 def check_fits(labels: NDArray[np.uint8], micrograph: Micrograph) -> None:
     """Raise ValueError unless `labels` are class ids and have the shape of the image."""
     check_labels(labels, micrograph.name)
