@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tracemalloc
-import warnings
 from collections.abc import Callable
 from itertools import product
 from typing import Any
@@ -18,14 +17,11 @@ from numpy.typing import NDArray
 from scipy import ndimage, special
 from skimage.measure import perimeter_crofton, regionprops
 
-from axonlab import measure, phantom
-from axonlab.measure import measure_fibres, merge_sums, object_sums, summarise
-from axonlab.micrograph import CLASSES
-from axonlab.objects import label_fibres
+from axonlab import phantom, runs
+from axonlab.measure import measure_fibres, merge_sums, object_sums
 
+PLACES = ["centroid_y_um", "centroid_x_um", "axon_centroid_y_um", "axon_centroid_x_um"]
 LENGTHS = [
-    "centroid_y_um",
-    "centroid_x_um",
     "axon_diameter_um",
     "fibre_diameter_um",
     "myelin_thickness_um",
@@ -35,9 +31,19 @@ LENGTHS = [
     "fibre_major_axis_um",
     "axon_perimeter_um",
     "fibre_perimeter_um",
+    "axon_min_feret_um",
+    "fibre_min_feret_um",
+    "neighbour_distance_um",
 ]
 AREAS = ["axon_area_um2", "fibre_area_um2", "myelin_area_um2"]
-RATIOS = ["g_ratio", "g_ratio_minor_axis", "g_ratio_perimeter"]
+RATIOS = ["g_ratio", "g_ratio_minor_axis", "g_ratio_perimeter", "g_ratio_min_feret"]
+SHAPES = [
+    f"{name}_{shape}"
+    for name in ("axon", "fibre")
+    for shape in ("eccentricity", "circularity", "solidity")
+]
+ANGLES = ["axon_orientation_deg", "fibre_orientation_deg"]
+BOX = ["top_px", "left_px", "bottom_px", "right_px"]
 FLAGS = ["is_myelinated", "touches_border", "in_counting_frame"]
 
 Mask = NDArray[np.bool_]
@@ -74,63 +80,109 @@ def perimeter(mask: Mask) -> float:
     return 0.5 * (straight * 1 + diagonal / np.sqrt(2)) * np.pi / 4
 
 
-def axes(mask: Mask) -> tuple[float, float]:
-    """Return the axes of the ellipse with the second moments of unit squares, smaller first."""
+def ellipse_of(mask: Mask) -> dict[str, float]:
+    """Return the ellipse with the second moments of unit squares."""
     y, x = np.nonzero(mask)
-    moments = np.cov(np.stack([y, x]), bias=True) + np.eye(2) / 12
-    minor, major = 4 * np.sqrt(np.linalg.eigvalsh(moments))
-    return float(minor), float(major)
+    moments = np.cov(np.stack([-y, x]), bias=True) + np.eye(2) / 12
+    (minor, major), vectors = np.linalg.eigh(moments)
+    up, right = vectors[:, 1]
+    is_round = np.isclose(minor, major)
+    return {
+        "minor_axis_um": 4 * np.sqrt(minor),
+        "major_axis_um": 4 * np.sqrt(major),
+        "eccentricity": np.sqrt(1 - minor / major),
+        "orientation_deg": np.nan if is_round else np.degrees(np.arctan2(up, right)) % 180,
+    }
+
+
+def convex_area(mask: Mask) -> int:
+    """Count the pixels that see pixels of the object all around, without a gap of over 180°."""
+    inside = np.argwhere(mask)
+    n = 0
+    for point in np.ndindex(mask.shape):
+        angles = np.sort(np.arctan2(*(inside - point).T))
+        gaps = np.diff(angles, append=angles[0] + 2 * np.pi)
+        n += mask[point] or gaps.max() <= np.pi + 1e-9
+    return n
+
+
+def min_feret(mask: Mask) -> float:
+    """Return the smallest shadow of the corners of the pixels, in every direction they have."""
+    corners = np.argwhere(ndimage.binary_dilation(np.pad(mask, 1), np.ones((2, 2)), origin=-1))
+    reach = np.arange(-max(mask.shape), max(mask.shape) + 1)
+    directions = np.array([d for d in product(reach, reach) if any(d)])
+    shadows = np.ptp(corners @ directions.T, axis=0) / np.hypot(*directions.T)
+    return float(shadows.min())
+
+
+def slow_columns(mask: Mask) -> dict[str, float]:
+    """Measure one object at 1 µm a pixel."""
+    area, length = int(mask.sum()), perimeter(mask)
+    return ellipse_of(mask) | {
+        "perimeter_um": length,
+        "circularity": 4 * np.pi * area / length**2,
+        "min_feret_um": min_feret(mask),
+        "solidity": area / convex_area(mask),
+    }
 
 
 def slow_row(axon: Mask, fibre: Mask) -> dict[str, Any]:
     """Measure one fibre at 1 µm a pixel."""
-    y, x = np.nonzero(fibre)
-    row = {"centroid_y_um": y.mean(), "centroid_x_um": x.mean()}
+    row: dict[str, Any] = {}
     for name, mask in (("axon", axon), ("fibre", fibre)):
         row[f"{name}_area_um2"] = float(mask.sum())
         row[f"{name}_diameter_um"] = 2 * np.sqrt(mask.sum() / np.pi)
-        some = mask.any()
-        minor, major = axes(mask) if some else (np.nan, np.nan)
-        row[f"{name}_minor_axis_um"], row[f"{name}_major_axis_um"] = minor, major
-        row[f"{name}_perimeter_um"] = perimeter(mask) if some else np.nan
+        columns = slow_columns(mask) if mask.any() else dict.fromkeys(slow_columns(fibre), np.nan)
+        row |= {f"{name}_{column}": value for column, value in columns.items()}
+        prefix = "axon_" if name == "axon" else ""
+        centroid = np.argwhere(mask).mean(0) if mask.any() else (np.nan, np.nan)
+        row[f"{prefix}centroid_y_um"], row[f"{prefix}centroid_x_um"] = centroid
     row["myelin_area_um2"] = float((fibre & ~axon).sum())
     row["myelin_thickness_um"] = (row["fibre_diameter_um"] - row["axon_diameter_um"]) / 2
     myelinated = bool(axon.any() and (fibre & ~axon).any())
     row["is_myelinated"] = myelinated
-    for name, quantity in zip(RATIOS, ("diameter", "minor_axis", "perimeter"), strict=True):
+    quantities = ("diameter", "minor_axis", "perimeter", "min_feret")
+    for name, quantity in zip(RATIOS, quantities, strict=True):
         ratio = row[f"axon_{quantity}_um"] / row[f"fibre_{quantity}_um"]
         row[name] = ratio if myelinated else np.nan
     edges = (fibre[0], fibre[:, 0], fibre[-1], fibre[:, -1])
     row["touches_border"] = any(edge.any() for edge in edges)
     row["in_counting_frame"] = bool(axon.any()) and not (axon[0].any() or axon[:, 0].any())
-    return row
+    (rows, columns) = ndimage.find_objects(fibre.astype(int))[0]
+    box = (rows.start, columns.start, rows.stop, columns.stop)
+    return row | dict(zip(BOX, box, strict=True))
 
 
 @settings(deadline=None, max_examples=60)
 @given(pair=objects(), strip=st.sampled_from([1, 7, 30, 1 << 20]))
 def test_every_column_against_brute_force(pair: tuple[Objects, Objects], strip: int) -> None:
-    """Every measurement of every object is that of its pixels, however the image is cut."""
+    """Every measurement of every object is that of its pixels, however the image is read."""
     axons, fibres = pair
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(measure, "STRIP_PIXELS", strip)
+        patch.setattr(runs, "STRIP_PIXELS", strip)
         table = measure_fibres(axons, fibres, pixel_size=1)
     ids = np.unique(fibres[fibres > 0])
     assert table["fibre_id"].tolist() == ids.tolist()
     for i, (_, found) in zip(ids, table.iterrows(), strict=True):
         wanted = slow_row(axons == i, fibres == i)
-        assert set(wanted) == set(table.columns) - {"fibre_id"}
+        assert set(wanted) == set(table.columns) - {"fibre_id", "neighbour_distance_um"}
         for column, value in wanted.items():
-            assert found[column] == pytest.approx(value, rel=1e-9, abs=1e-9, nan_ok=True), column
+            assert found[column] == close(column, value), column
+    centres = table[["centroid_y_um", "centroid_x_um"]].to_numpy()
+    for place, distance in zip(centres, table["neighbour_distance_um"], strict=True):
+        others = np.delete(
+            np.hypot(*(centres - place).T), np.where((centres == place).all(1))[0][:1]
+        )
+        assert distance == pytest.approx(
+            others.min(initial=np.inf) if len(others) else np.nan, nan_ok=True
+        )
 
 
-@settings(deadline=None, max_examples=60)
-@given(pair=objects(), strip=st.integers(1, 60))
-def test_strips_change_nothing(pair: tuple[Objects, Objects], strip: int) -> None:
-    """The sums are exactly the same for any height of the strips."""
-    whole = object_sums(pair[1])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(measure, "STRIP_PIXELS", strip)
-        pd.testing.assert_frame_equal(object_sums(pair[1]), whole)
+def close(column: str, value: float) -> Any:
+    """Return what a measurement must be like; of angles, 180° is 0°."""
+    if column in ANGLES and value > 180 - 1e-6:
+        value -= 180
+    return pytest.approx(value, rel=1e-9, abs=1e-6 if column in ANGLES else 1e-9, nan_ok=True)
 
 
 @settings(deadline=None, max_examples=60)
@@ -174,14 +226,35 @@ def test_scikit_image_agrees(mask: Mask) -> None:
     assert row["fibre_diameter_um"] == pytest.approx(region.equivalent_diameter_area)
 
 
+@settings(deadline=None, max_examples=60)
+@given(pair=objects(), data=st.data())
+def test_tiles_change_nothing(pair: tuple[Objects, Objects], data: st.DataObject) -> None:
+    """The sums of four tiles, less those of what they share, are those of the image."""
+    image = pair[1]
+    y, x = (data.draw(st.integers(0, n - 1)) for n in image.shape)
+
+    def sums(rows: slice, columns: slice) -> pd.DataFrame:
+        return object_sums(image[rows, columns], origin=(rows.start, columns.start))
+
+    def both(at: int, length: int) -> tuple[slice, slice]:
+        return slice(0, at + 1), slice(at, length)
+
+    rows, columns = both(y, image.shape[0]), both(x, image.shape[1])
+    tiles = [sums(*tile) for tile in product(rows, columns)]
+    seam_y, seam_x = slice(y, y + 1), slice(x, x + 1)
+    shared = [sums(seam_y, c) for c in columns] + [sums(r, seam_x) for r in rows]
+    merged = merge_sums([*tiles, sums(seam_y, seam_x)], shared)
+    pd.testing.assert_frame_equal(merged, object_sums(image), check_dtype=False)
+
+
 def test_merged_sums() -> None:
-    """Parts of an object add up; parts without a pixel add their crossings only."""
+    """Parts of an object that lie apart add up."""
     one = object_sums(np.array([[5, 5, 0], [0, 5, 3]]))
-    other = object_sums(np.array([[0, 5, 0]]))
+    other = object_sums(np.array([[0, 5, 0]]), origin=(7, 1))
     both = merge_sums([one, other])
     assert both.index.tolist() == [3, 5]
     assert both.loc[5, "area"] == 4
-    assert both.loc[5, ["top", "left", "bottom", "right"]].tolist() == [0, 0, 1, 1]
+    assert both.loc[5, ["top", "left", "bottom", "right"]].tolist() == [0, 0, 7, 2]
     pd.testing.assert_series_equal(both.loc[3], one.loc[3])
 
 
@@ -210,24 +283,33 @@ def test_renumbering_permutes_rows(pair: tuple[Objects, Objects], data: st.DataO
 def test_pixel_size_scales(pair: tuple[Objects, Objects], s: float) -> None:
     """Lengths grow with the pixel size, areas with its square, ratios and flags not at all."""
     one, other = measure_fibres(*pair, pixel_size=1), measure_fibres(*pair, pixel_size=s)
-    assert {*LENGTHS, *AREAS, *RATIOS, *FLAGS, "fibre_id"} == set(one.columns)
-    np.testing.assert_allclose(other[LENGTHS], one[LENGTHS] * s, rtol=1e-9, atol=1e-12)
+    same = [*RATIOS, *SHAPES, *ANGLES]
+    assert {*PLACES, *LENGTHS, *AREAS, *same, *BOX, *FLAGS, "fibre_id"} == set(one.columns)
+    lengths = [*PLACES, *LENGTHS]
+    np.testing.assert_allclose(other[lengths], one[lengths] * s, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(other[AREAS], one[AREAS] * s**2, rtol=1e-9)
-    np.testing.assert_allclose(other[RATIOS], one[RATIOS], rtol=1e-9)
-    pd.testing.assert_frame_equal(other[[*FLAGS, "fibre_id"]], one[[*FLAGS, "fibre_id"]])
+    np.testing.assert_allclose(other[same], one[same], rtol=1e-9)
+    whole = [*BOX, *FLAGS, "fibre_id"]
+    pd.testing.assert_frame_equal(other[whole], one[whole])
 
 
 @settings(deadline=None, max_examples=30)
 @given(objects())
 def test_turned_views(pair: tuple[Objects, Objects]) -> None:
-    """A transposed view exchanges y and x; a mirrored one keeps sizes."""
+    """A transposed view exchanges y and x; a mirrored one keeps sizes and mirrors angles."""
     table = measure_fibres(*pair, pixel_size=1)
     turned = measure_fibres(pair[0].T, pair[1].T, pixel_size=1)
-    swap = {"centroid_y_um": "centroid_x_um", "centroid_x_um": "centroid_y_um"}
-    pd.testing.assert_frame_equal(turned, table.rename(columns=swap)[table.columns], rtol=1e-9)
+    places = [column for column in [*PLACES, *BOX] if column in table]
+    swap = dict(zip(places, (places[i] for i in (1, 0, 3, 2, 5, 4, 7, 6)), strict=True))
+    upright = table.rename(columns=swap)[table.columns].drop(columns=ANGLES)
+    pd.testing.assert_frame_equal(turned.drop(columns=ANGLES), upright, rtol=1e-9)
     mirrored = measure_fibres(pair[0][::-1], pair[1][::-1], pixel_size=1)
-    sizes = [*LENGTHS[2:], *AREAS, *RATIOS]
+    sizes = [*LENGTHS, *AREAS, *RATIOS, *SHAPES]
     pd.testing.assert_frame_equal(mirrored[sizes], table[sizes], rtol=1e-9)
+    for other, angle in ((turned, 90 - table[ANGLES]), (mirrored, -table[ANGLES])):
+        away = (other[ANGLES] - angle + 90) % 180 - 90
+        np.testing.assert_array_equal(other[ANGLES].isna(), angle.isna())
+        assert (away.abs().fillna(0) < 1e-6).all(axis=None)
 
 
 def test_huge_sparse_ids_take_no_memory() -> None:
@@ -251,8 +333,8 @@ def test_far_from_the_origin_nothing_is_lost() -> None:
     far = np.zeros((12, 200_000), np.int32)
     far[:, -12:] = near
     one, other = (measure_fibres(a, a, pixel_size=1) for a in (near, far))
-    columns = [*LENGTHS[2:], *AREAS]
-    np.testing.assert_allclose(other[columns], one[columns], rtol=1e-5)
+    columns = [*LENGTHS, *AREAS, *SHAPES, *ANGLES]
+    np.testing.assert_allclose(other[columns], one[columns], rtol=1e-12)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int16, np.uint32, np.int64])
@@ -430,98 +512,3 @@ def test_fibres_of_phantoms_are_measured_to_a_pixel(modality: str) -> None:
     bare = ~truth["is_myelinated"]
     assert found.loc[bare, "g_ratio"].isna().all()
     assert (error[~bare] < 2 * size / truth.loc[~bare, "fibre_diameter_um"]).all()
-
-
-# --- summaries
-
-
-def values(summary: pd.DataFrame) -> dict[str, float]:
-    """Return the values by quantity."""
-    return dict(zip(summary["quantity"], summary["value"], strict=True))
-
-
-def test_summary(disc: Draw) -> None:
-    """Fractions rest on classes, distributions on complete fibres, and what is lost is told."""
-    shape = (100, 200)
-    labels = np.zeros(shape, np.uint8)
-    for x, outer, inner in ((30, 20, 12), (80, 15, 10), (130, 12, 9), (200, 18, 12)):
-        labels[disc(shape, (50, x), outer)] = CLASSES["myelin"]
-        labels[disc(shape, (50, x), inner)] = CLASSES["axon"]
-    labels[5:8, 5:8] = CLASSES["unmyelinated axon"]
-    labels[90:95, 50:60] = CLASSES["myelin"]  # that lost its axon
-    labels[20, 20] = CLASSES["axon"]  # a speck
-    axons, fibres = label_fibres(labels, pixel_size=0.1, min_axon_diameter=0.2)
-    table = measure_fibres(axons, fibres, pixel_size=0.1)
-    summary = summarise(table, labels, pixel_size=0.1)
-    found, n = values(summary), dict(zip(summary["quantity"], summary["n"], strict=True))
-    assert found["field area"] == pytest.approx(200)
-    assert found["myelinated fibres"] == 4
-    assert found["of these touching the border"] == 1
-    assert found["axons without myelin"] == 1
-    assert found["myelin area in no fibre"] == pytest.approx(0.5)
-    assert found["axon area in no fibre"] == pytest.approx(0.01)
-    frame_mm2 = (shape[0] - 1) * (shape[1] - 1) * 0.1**2 / 1e6
-    assert found["density of myelinated fibres, counting frame"] == pytest.approx(4 / frame_mm2)
-    avf = (labels == CLASSES["axon"]).mean()
-    mvf = (labels == CLASSES["myelin"]).mean()
-    bare = (labels == CLASSES["unmyelinated axon"]).mean()
-    assert found["axon volume fraction (AVF)"] == pytest.approx(avf)
-    assert found["myelin volume fraction (MVF)"] == pytest.approx(mvf)
-    assert found["unmyelinated axon volume fraction"] == pytest.approx(bare)
-    assert found["aggregate g-ratio"] == pytest.approx(np.sqrt(1 / (1 + mvf / avf)))
-    complete = table[table["is_myelinated"] & ~table["touches_border"]]
-    row = summary.set_index("quantity").loc["g-ratio by area"]
-    assert row["n"] == len(complete) == n["axon diameter"] == 3
-    assert row["value"] == pytest.approx(complete["g_ratio"].mean())
-    assert row["sd"] == pytest.approx(complete["g_ratio"].std(ddof=1))
-    assert row["median"] == pytest.approx(complete["g_ratio"].median())
-    assert row["q25"] == pytest.approx(np.quantile(complete["g_ratio"], 0.25))
-    assert row["q75"] == pytest.approx(np.quantile(complete["g_ratio"], 0.75))
-
-
-@pytest.mark.parametrize("n", [0, 1])
-def test_summary_of_few_fibres(n: int) -> None:
-    """None or one fibre give NaN where there is nothing to tell, and no warning."""
-    labels = np.zeros((9, 9), np.uint8)
-    labels[2:7, 2:7] = n * CLASSES["myelin"]
-    labels[3:6, 3:6] = n * CLASSES["axon"]
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        table = measure_fibres(*label_fibres(labels, pixel_size=1), pixel_size=1)
-        summary = summarise(table, labels, pixel_size=1)
-    found = values(summary)
-    assert found["myelinated fibres"] == n
-    assert found["axon volume fraction (AVF)"] == pytest.approx(n * 9 / 81)
-    assert found["aggregate g-ratio"] == pytest.approx(0.6 if n else np.nan, nan_ok=True)
-    assert np.isnan(found["g-ratio by area"]) == (n == 0)
-    assert summary["sd"].isna().all()
-
-
-def test_the_counting_frame_is_unbiased(disc: Draw) -> None:
-    """Over many small fields the frame gives the density of the plane; other rules do not."""
-    rng, side, n_fields = np.random.default_rng(2), 200, 8
-    whole = side * n_fields
-    plane = np.zeros((whole, whole), np.uint8)
-    n = 0
-    for _ in range(4000):
-        radius = rng.uniform(7, 20)
-        y, x = rng.integers(22, whole - 22, 2)
-        patch = plane[y - 21 : y + 22, x - 21 : x + 22]
-        room = disc((43, 43), (21, 21), radius + 1)
-        if not patch[room].any():
-            n += 1
-            patch[disc((43, 43), (21, 21), radius)] = CLASSES["myelin"]
-            patch[disc((43, 43), (21, 21), 0.6 * radius)] = CLASSES["axon"]
-    counts = {"in the frame": 0.0, "all": 0, "complete": 0}
-    for top, left in product(range(0, whole, side), repeat=2):
-        labels = plane[top : top + side, left : left + side]
-        table = measure_fibres(*label_fibres(labels, pixel_size=0.1), pixel_size=0.1)
-        summary = values(summarise(table, labels, pixel_size=0.1))
-        density = summary["density of myelinated fibres, counting frame"]
-        counts["in the frame"] += density * (side / 1e4) ** 2
-        counts["all"] += len(table)
-        counts["complete"] += int((~table["touches_border"]).sum())
-    # the fields tile the plane and no disc reaches over its edge: ideally each counts once
-    assert counts["in the frame"] == pytest.approx(n, rel=0.015)
-    assert counts["all"] > 1.08 * n
-    assert counts["complete"] < 0.85 * n
