@@ -15,6 +15,7 @@ __version__ = version("axonlab")
 __all__ = [
     "autosave",
     "blank",
+    "bootstrap",
     "calibration",
     "data",
     "doctor",
@@ -22,6 +23,7 @@ __all__ = [
     "evaluate",
     "exchange",
     "export",
+    "groups",
     "io",
     "job",
     "labelling",

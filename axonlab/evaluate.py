@@ -14,16 +14,11 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from axonlab import calibration, score
+from axonlab.bootstrap import mean_interval
 from axonlab.micrograph import Micrograph, intensity_range
 from axonlab.models import Model, load_model
 from axonlab.pairs import Pair, read_pair
 from axonlab.segment import segment
-
-MIN_ANIMALS = 3
-"""Below, differences between animals say nothing about animals in general."""
-
-RESAMPLINGS = 10_000
-"""Of the animals, for an interval of confidence."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -241,15 +236,13 @@ def summarise(comparison: pd.DataFrame) -> pd.DataFrame:
     Notes
     -----
     Images of one animal resemble each other, so animals are what is counted: the mean is that of
-    the animals' means, and the interval that of the bootstrap over animals (percentiles, seeded;
-    Efron & Tibshirani 1993). Of fewer than `MIN_ANIMALS` there is none, and of fewer than ten it
-    is rather too narrow.
+    the animals' means, and the interval that of `axonlab.bootstrap.mean_interval`.
     """
     known = comparison.dropna(subset="difference")
     rows = {}
     for name, table in known.groupby("class", sort=False):
         means = table.groupby("animal")["difference"].mean().to_numpy()
-        low, high = _interval(means)
+        low, high = mean_interval(means)
         rows[name] = {
             "difference": means.mean(),
             "low": low,
@@ -376,12 +369,3 @@ def _dice_columns(counts: pd.DataFrame) -> dict[str, float]:
     dice = score.dice(counts)
     columns = {score.dice_column(name): float(value) for name, value in dice.items()}
     return columns | {"mean_dice": float(dice.iloc[1:].mean())}
-
-
-def _interval(means: NDArray[np.float64]) -> tuple[float, float]:
-    """Return the 95 % bootstrap interval of a mean, NaN of too few values."""
-    if len(means) < MIN_ANIMALS:
-        return np.nan, np.nan
-    drawn = np.random.default_rng(0).choice(means, (RESAMPLINGS, len(means))).mean(1)
-    low, high = np.percentile(drawn, (2.5, 97.5))
-    return float(low), float(high)

@@ -5,15 +5,18 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
+from axonlab import phantom
 from axonlab.measure import measure_fibres, summarise
 from axonlab.micrograph import CLASSES
 from axonlab.objects import label_fibres
+from axonlab.summary import SUMS, field_sums, region_sums, summarise_regions
 
 Mask = NDArray[np.bool_]
 Draw = Callable[[tuple[int, int], tuple[float, float], float], Mask]
@@ -109,3 +112,119 @@ def test_the_counting_frame_is_unbiased(disc: Draw) -> None:
     assert counts["in the frame"] == pytest.approx(n, rel=0.015)
     assert counts["all"] > 1.08 * n
     assert counts["complete"] < 0.85 * n
+
+
+def test_densities_beside_the_frame(disc: Draw) -> None:
+    """The naive densities stand beside that of the frame, one above and one below it."""
+    labels = np.zeros((100, 200), np.uint8)
+    for y, x in ((50, 2), (50, 60), (50, 120), (50, 197)):
+        labels[disc(labels.shape, (y, x), 15)] = CLASSES["myelin"]
+        labels[disc(labels.shape, (y, x), 9)] = CLASSES["axon"]
+    table = measure_fibres(*label_fibres(labels, pixel_size=1), pixel_size=1)
+    found = values(summarise(table, labels, pixel_size=1))
+    assert found["density of myelinated fibres, counting frame"] == pytest.approx(3e6 / 99 / 199)
+    assert found["density of all myelinated fibres, too high"] == pytest.approx(4e6 / 20_000)
+    assert found["density of complete myelinated fibres, too low"] == pytest.approx(2e6 / 20_000)
+
+
+# --- regions
+
+
+@pytest.fixture(scope="module")
+def field() -> tuple[pd.DataFrame, NDArray[np.uint8], float]:
+    """Return fibres, labels and pixel size of a phantom."""
+    one = phantom.nerve((500, 600), seed=2)
+    size = one.micrograph.pixel_size
+    return measure_fibres(one.axons, one.fibres, pixel_size=size), one.labels, size
+
+
+Field = tuple[pd.DataFrame, NDArray[np.uint8], float]
+
+
+def test_one_region_is_the_field(field: Field) -> None:
+    """A region that is the whole field has the numbers of the field."""
+    fibres, labels, size = field
+    found = summarise_regions(fibres, labels, np.full(labels.shape, 9), pixel_size=size)
+    whole = values(summarise(fibres, labels, pixel_size=size))
+    assert found["region"].tolist() == [9]
+    for column, quantity in (
+        ("density_per_mm2", "density of myelinated fibres, counting frame"),
+        ("density_all_per_mm2", "density of all myelinated fibres, too high"),
+        ("unmyelinated_density_per_mm2", "density of axons without myelin, counting frame"),
+        ("axon_volume_fraction", "axon volume fraction (AVF)"),
+        ("aggregate_g_ratio", "aggregate g-ratio"),
+        ("g_ratio", "g-ratio by area"),
+        ("myelin_thickness_um", "myelin thickness"),
+    ):
+        assert found.loc[0, column] == pytest.approx(whole[quantity])
+
+
+def test_regions_add_up_to_the_field(field: Field) -> None:
+    """Every pixel and every fibre is in one region: their sums are those of the field."""
+    fibres, labels, size = field
+    rng = np.random.default_rng(0)
+    regions = np.kron(rng.permutation([3, 5, 10**9, 7]).reshape(2, 2), np.ones((250, 300), int))
+    parts = region_sums(fibres, labels, regions, pixel_size=size)
+    assert parts["region"].tolist() == [3, 5, 7, 10**9]
+    assert parts[SUMS].sum().to_dict() == pytest.approx(field_sums(fibres, labels, pixel_size=size))
+
+
+def test_polygons(field: Field) -> None:
+    """Polygons in µm hold what a mask of the same pixels holds; what is in none is left out."""
+    fibres, labels, size = field
+    regions = np.zeros(labels.shape, int)
+    regions[100:400, 50:200], regions[100:400, 300:550] = 1, 2
+    edges = {"left": (50, 200), "right": (300, 550)}
+    polygons = {
+        name: (np.array([(a, 100), (b, 100), (b, 400), (a, 400)]) - 0.5) * size
+        for name, (a, b) in edges.items()
+    }
+    drawn = summarise_regions(fibres, labels, polygons, pixel_size=size)
+    masked = summarise_regions(fibres, labels, regions, pixel_size=size)
+    assert drawn["region"].tolist() == ["left", "right"]
+    pd.testing.assert_frame_equal(drawn.drop(columns="region"), masked.drop(columns="region"))
+    assert drawn["n_fibres"].sum() < fibres["is_myelinated"].sum()
+
+
+def test_a_region_without_fibres(field: Field) -> None:
+    """A region may be empty of fibres: it has a density of 0, and no mean."""
+    fibres, labels, size = field
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = summarise_regions(fibres[:0], labels, np.ones_like(labels), pixel_size=size)
+    assert found.loc[0, "density_per_mm2"] == 0
+    assert np.isnan(found.loc[0, "g_ratio"])
+
+
+SQUARE = [(0, 0), (9, 0), (9, 9), (0, 9)]
+
+
+@pytest.mark.parametrize(
+    ("regions", "message"),
+    [
+        (np.ones((3, 3), int), r"shape \(3, 3\)"),
+        (-np.ones((500, 600), int), "from -1"),
+        (np.ones((500, 600)), "float64"),
+        ({"a": SQUARE, "b": SQUARE}, "'a' and 'b' overlap"),
+        ({"a": [(1e6, 1e6), (1e6, 2e6), (2e6, 2e6)]}, "'a' holds no pixel"),
+    ],
+)
+def test_bad_regions(field: Field, regions: Any, message: str) -> None:
+    """Regions of another image, overlapping ones and empty ones are refused."""
+    fibres, labels, size = field
+    with pytest.raises(ValueError, match=message):
+        summarise_regions(fibres, labels, regions, pixel_size=size)
+
+
+def test_bad_tables(field: Field) -> None:
+    """A table without its columns, of several images or of another one is refused."""
+    fibres, labels, size = field
+    with pytest.raises(ValueError, match=r"lacks the columns \['g_ratio'\].*measure_fibres"):
+        summarise(fibres.drop(columns="g_ratio"), labels, pixel_size=size)
+    with pytest.raises(ValueError, match=r"fibres twice \(ids \[1"):
+        summarise(pd.concat([fibres, fibres]), labels, pixel_size=size)
+    with pytest.raises(ValueError, match="take table and labels of the same image"):
+        summarise(fibres, labels[:50, :50], pixel_size=size)
+    for bad in (np.nan, -1, 0):
+        with pytest.raises(ValueError, match="outside"):
+            summarise(fibres, labels, pixel_size=bad)
