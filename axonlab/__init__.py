@@ -13,6 +13,7 @@ warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated", FutureWarn
 
 __version__ = version("axonlab")
 __all__ = [
+    "agreement",
     "autosave",
     "blank",
     "bootstrap",
@@ -36,6 +37,7 @@ __all__ = [
     "networks",
     "object_scores",
     "objects",
+    "paired",
     "pairs",
     "phantom",
     "plot",
