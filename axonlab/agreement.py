@@ -19,6 +19,7 @@ __all__ = [
     "bland_altman",
     "compare",
     "compare_definitions",
+    "compare_summaries",
     "deming",
     "icc",
     "join",
@@ -229,6 +230,40 @@ def compare_definitions(
     }
     table = pd.DataFrame(rows).T.rename_axis("definition").sort_values("rms", kind="stable")
     return _counted(table)
+
+
+def compare_summaries(summary: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
+    """Return how much two summaries of one field differ: also by what only one of them saw.
+
+    Matched fibres tell how well the same fibres are measured. Fibres that were missed or made up
+    have no partner, and move densities and means of the field all the same.
+
+    Parameters
+    ----------
+    summary, other : DataFrame
+        From `axonlab.measure.summarise`.
+
+    Returns
+    -------
+    DataFrame
+        One row per quantity of both: `quantity`, `unit`, `value`, `value_other`, their
+        `difference`, and `difference_percent` of the other, NaN where that is 0.
+
+    Raises
+    ------
+    ValueError
+        If columns are missing, or the summaries have no quantity in common.
+    """
+    columns = ["quantity", "unit", "value"]
+    first, second = _columns(summary, columns, "summary"), _columns(other, columns, "other")
+    both = first.merge(second, on=columns[:2], suffixes=("", OTHER))
+    if both.empty:
+        raise ValueError(
+            "The summaries have no quantity in common. Pass two tables from summarise."
+        )
+    difference = both["value"] - both["value" + OTHER]
+    share = difference / both["value" + OTHER].replace(0, np.nan)
+    return both.assign(difference=difference, difference_percent=100 * share)
 
 
 def agreement_by_bin(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,18 +12,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
-from axonlab import phantom
+from axonlab import phantom, samples
 from axonlab.agreement import (
     MEASURES,
     agreement_by_bin,
     bland_altman,
     compare,
     compare_definitions,
+    compare_summaries,
     join,
     match_by_overlap,
     match_by_position,
 )
-from axonlab.measure import measure_fibres
+from axonlab.measure import measure_fibres, summarise
+from axonlab.objects import label_fibres
 
 
 def at(*places: tuple[float, float], first: int = 1) -> pd.DataFrame:
@@ -217,6 +220,69 @@ def test_the_definition_that_was_measured_by_hand_agrees_best() -> None:
     assert table["rms"].to_numpy() == pytest.approx(np.sqrt(mean_square))
 
 
+def test_summaries_differ_by_what_only_one_saw() -> None:
+    """Two fields are compared quantity by quantity; nothing is divided by 0."""
+    ours = pd.DataFrame({"quantity": ["g", "density", "x"], "unit": "", "value": [0.6, 12, 1]})
+    manual = pd.DataFrame({"quantity": ["density", "g"], "unit": "", "value": [10, 0.0], "n": 1})
+    table = compare_summaries(ours, manual).set_index("quantity")
+    assert list(table.index) == ["g", "density"]
+    assert table["difference"].tolist() == [0.6, 2]
+    assert table.loc["density", "difference_percent"] == pytest.approx(20)
+    assert np.isnan(table.loc["g", "difference_percent"])
+
+
+# --- a real micrograph: the model against its manual masks
+
+
+Field = tuple[pd.DataFrame, pd.DataFrame]
+
+
+@pytest.fixture(scope="module")
+def rat8(data_folder: Path, one_thread: None) -> Field:
+    """Return the matched complete fibres of sub-rat8, and how the summaries of the field differ.
+
+    The model was trained without this animal, but it was watched while it was trained.
+    """
+    from axonlab.segment import segment
+
+    micrograph, truth = samples.load("rat-sem"), samples.load_labels("rat-sem")
+    images, tables, summaries = [], [], []
+    for labels in (segment(micrograph, "sem").labels, truth):
+        axons, fibres = label_fibres(
+            labels, pixel_size=micrograph.pixel_size, min_axon_diameter=0.3
+        )
+        images.append(fibres)
+        tables.append(measure_fibres(axons, fibres, pixel_size=micrograph.pixel_size))
+        summaries.append(summarise(tables[-1], labels, pixel_size=micrograph.pixel_size))
+    joined = join(*tables, match_by_overlap(*images))
+    complete = ~joined["touches_border"] & ~joined["touches_border_other"]
+    return joined[complete], compare_summaries(*summaries)
+
+
+def test_matched_fibres_of_rat8_agree(rat8: Field) -> None:
+    """Diameters and thickness of the same fibres are within 9.5 %, and g within 0.01 on average.
+
+    9.5 % is what Moiseev, Hu & Li 2019 (PMC6420354) found for diameter and thickness.
+    """
+    table = compare(rat8[0])
+    assert (table["n"] > 180).all()
+    assert (table["bias_percent"].abs() < 5).all()
+    assert abs(table.loc["g_ratio", "bias"]) < 0.01
+    assert (table.loc[["axon_diameter_um", "fibre_diameter_um"], "icc_low"] > 0.98).all()
+    assert table.loc["myelin_thickness_um", "icc_low"] > 0.9
+
+
+def test_fibres_without_a_partner_move_the_field(rat8: Field) -> None:
+    """What only one of them saw differs more than what both measured, density most of all."""
+    joined, summaries = rat8
+    table = summaries.set_index("quantity")["difference_percent"].abs()
+    density = table["density of myelinated fibres, counting frame"]
+    assert compare(joined)["bias_percent"].abs().max() < density < 25
+    assert table["axon diameter"] < 9.5
+    assert table["myelin thickness"] < 9.5
+    assert table["aggregate g-ratio"] < 3
+
+
 # --- what cannot be compared
 
 
@@ -248,6 +314,17 @@ ERRORS: dict[str, tuple[Any, str]] = {
     "no such reference": (
         lambda: compare_definitions(measured(), "by_hand", columns=["g_ratio"]),
         "no column by_hand",
+    ),
+    "other summaries": (
+        lambda: compare_summaries(*(measured()[["g_ratio"]],) * 2),
+        "no column quantity, unit, value; there are g_ratio",
+    ),
+    "nothing in common": (
+        lambda: compare_summaries(
+            pd.DataFrame({"quantity": ["g"], "unit": "", "value": 1}),
+            pd.DataFrame({"quantity": ["g"], "unit": "um", "value": 1}),
+        ),
+        "no quantity in common",
     ),
     "one edge": (lambda: agreement_by_bin([1], [1], [1], edges=[3]), r"edges are \[3\]"),
     "edges fall": (lambda: agreement_by_bin([1], [1], [1], edges=[3, 2]), "that increase"),
