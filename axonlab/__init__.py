@@ -52,6 +52,7 @@ __all__ = [
     "shape",
     "strokes",
     "summary",
+    "tables",
     "training",
     "widgets",
 ]

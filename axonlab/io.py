@@ -289,8 +289,23 @@ def write_image(path: str | Path, pixels: NDArray[np.uint8], *, overwrite: bool 
 
 
 def write_table(path: str | Path, table: pd.DataFrame, *, overwrite: bool = False) -> Path:
-    """Write a table to CSV, without its index."""
-    return write_bytes(path, table.to_csv(index=False).encode(), overwrite=overwrite)
+    """Write a table without its index to ``.csv``, ``.parquet`` or ``.xlsx``.
+
+    The last two need ``pip install axonlab[tables]``.
+
+    Raises
+    ------
+    FileExistsError
+        If the file exists and `overwrite` is false.
+    ValueError
+        If the suffix is another one.
+    ImportError
+        If the package for it is not installed; the message says which.
+    """
+    from axonlab.tables import encode_table  # needs pandas, which reading images does without
+
+    _check_target(Path(path), overwrite)
+    return write_bytes(path, encode_table(table, str(path)), overwrite=overwrite)
 
 
 def write_json(path: str | Path, content: Mapping[str, Any], *, overwrite: bool = False) -> Path:
