@@ -31,6 +31,7 @@ __all__ = [
     "learn",
     "losses",
     "machine",
+    "manual",
     "measure",
     "micrograph",
     "models",
