@@ -42,6 +42,7 @@ __all__ = [
     "pairs",
     "phantom",
     "plot",
+    "plot_agreement",
     "plot_scores",
     "pretrained",
     "propose",
