@@ -15,6 +15,7 @@ __version__ = version("axonlab")
 __all__ = [
     "agreement",
     "autosave",
+    "batch",
     "blank",
     "bootstrap",
     "calibration",
@@ -45,8 +46,10 @@ __all__ = [
     "plot_agreement",
     "plot_scores",
     "pretrained",
+    "preview",
     "propose",
     "runs",
+    "results",
     "samples",
     "scale",
     "score",

@@ -386,7 +386,7 @@ def _identity(micrograph: Micrograph) -> dict[str, Any]:
         "image": micrograph.name,
         "shape": list(micrograph.pixels.shape),
         "pixel_size_um": micrograph.pixel_size,
-        "pixels_sha256": hashlib.sha256(micrograph.pixels.tobytes()).hexdigest(),
+        "pixels_sha256": micrograph.sha256,
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -76,6 +77,11 @@ class Micrograph:
 
         return blank_area(self.pixels)
 
+    @cached_property
+    def sha256(self) -> str:
+        """SHA-256 of the grey values, by which a file that was made of them knows them again."""
+        return hashlib.sha256(np.ascontiguousarray(self.pixels).data).hexdigest()
+
     @property
     def shape_um(self) -> tuple[float, float]:
         """Height and width of the field in µm."""
@@ -148,6 +154,16 @@ def check_pixel_size(pixel_size: float, name: str) -> float:
             "Sizes are given in µm (100 nm is 0.1): pass the right one as pixel_size=..."
         )
     return value
+
+
+def check_resampling(micrograph: Micrograph, pixel_size: float) -> None:
+    """Raise ValueError when a micrograph is absurdly far from the pixel size (µm) of a network."""
+    if not MIN_RESAMPLING <= micrograph.pixel_size / pixel_size <= MAX_RESAMPLING:
+        raise ValueError(
+            f"{micrograph.name}: pixels of {micrograph.pixel_size:g} µm are too far from the "
+            f"{pixel_size:g} µm at which the network works. Check the pixel size (µm, not nm), "
+            "or take a model for this magnification."
+        )
 
 
 def intensity_range(
@@ -264,12 +280,7 @@ def at_model_scale(
     ValueError
         If the pixel size is absurdly far from that of the network.
     """
-    if not MIN_RESAMPLING <= micrograph.pixel_size / pixel_size <= MAX_RESAMPLING:
-        raise ValueError(
-            f"{micrograph.name}: pixels of {micrograph.pixel_size:g} µm are too far from the "
-            f"{pixel_size:g} µm at which the network works. Check the pixel size (µm, not nm), "
-            "or take a model for this magnification."
-        )
+    check_resampling(micrograph, pixel_size)
     shape = shape_at(micrograph.pixels.shape, micrograph.pixel_size, pixel_size)
     pixels = resize(micrograph.pixels, shape)
     blank = resize_labels(micrograph.blank.view(np.uint8), shape).view(bool)

@@ -128,6 +128,31 @@ def find_pairs(
     return sorted(pairs, key=lambda pair: pair.image)
 
 
+def find_images(folder: str | Path) -> list[Path]:
+    """Find the micrographs in a folder and below; masks and labellings are left out.
+
+    Returns
+    -------
+    list of Path
+        In their order.
+
+    Raises
+    ------
+    NotADirectoryError, ValueError
+        If there is no such folder, or no image in it.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise NotADirectoryError(f"{folder}: no such folder. Check its name ({folder.absolute()}).")
+    images, _, _ = _sort(folder)
+    found = sorted(path for paths in images.values() for path in paths)
+    if not found:
+        raise ValueError(
+            f"{folder}: no images found. Expected files ending {', '.join(_SUFFIXES)}."
+        )
+    return found
+
+
 def read_pair(pair: Pair) -> tuple[Micrograph, NDArray[np.uint8]]:
     """Return a micrograph and its labels.
 

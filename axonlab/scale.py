@@ -1,4 +1,4 @@
-"""At which scale a model can work on images whose pixel size nobody knows.
+"""At which scale a model can work on images whose pixel size nobody knows, or is in doubt.
 
 A working scale is not a physical pixel size. It says how much an image is enlarged or shrunk
 before a network sees it, as the pixel size (µm) the image is *claimed* to have; any claim at which
@@ -35,6 +35,20 @@ PLAUSIBLE_G = (0.4, 0.9)
 
 WORKABLE = 0.9
 """A scale is workable that finds at least so much of what the best one finds."""
+
+DIAMETERS_UM = (0.2, 20.0)
+"""Between which median fibre diameters lie: the thinnest axons with myelin measure 0.2 µm (Waxman
+& Bennett 1972, doi:10.1038/newbio238217a0), the thickest fibres of a nerve 20 µm (Hursh 1939,
+doi:10.1152/ajplegacy.1939.127.1.131)."""
+
+LEARNT_DIAMETER_UM = {"sem": 3.0, "tem": 0.6}
+"""Median fibre diameter of what the models that come with axonlab learnt from, in its manual masks
+(by image 2.1 to 3.8 and 0.5 to 0.8)."""
+
+FAMILIAR = 1.75
+"""How much larger or smaller than that fibres may be before something seems to be wrong. Of rat
+spinal cords claimed to have pixels half as large as they are, ``"sem"`` sees fibres 1.75 to 2.4
+times too small; twice or four times as large, 1.2 to 2 or 1.8 to 4 times too large."""
 
 SOURCE = "working scale, not a physical size"
 """What the provenance says of a claimed pixel size."""
@@ -88,7 +102,7 @@ def try_scales(
     takes half of the time.
     """
     model = model if isinstance(model, Model) else load_model(model)
-    tried = pixels[_liveliest(pixels)]
+    tried = pixels[liveliest(pixels, CROP)]
     claims = [model.card.pixel_size * factor for factor in factors]
     table = pd.DataFrame([_row(Micrograph(tried, claim), model) for claim in claims])
     return table.assign(is_workable=table["fibre_share"] >= WORKABLE * table["fibre_share"].max())
@@ -128,12 +142,71 @@ def suggest_scale(scales: pd.DataFrame, *, learnt_diameter: float) -> pd.Series:
     return found.loc[ratio.idxmin()]
 
 
-def _liveliest(pixels: NDArray[np.float32]) -> tuple[slice, slice]:
-    """Return the square with the steepest grey values: nerve, rather than what surrounds it."""
+def plausible_fibres(fibres: pd.DataFrame) -> pd.DataFrame:
+    """Return the complete fibres of a g-ratio within `PLAUSIBLE_G`."""
+    return fibres[~fibres["touches_border"] & fibres["g_ratio"].between(*PLAUSIBLE_G)]
+
+
+def doubt_pixel_size(
+    fibres: pd.DataFrame, *, pixel_size: float, learnt_diameter: float | None = None
+) -> str:
+    """Return what speaks against a pixel size, by the fibres that a model has found at it.
+
+    Nothing is applied: the pixel size may be right, and the tissue unlike what the model knows.
+
+    Parameters
+    ----------
+    fibres : DataFrame
+        From `axonlab.measure.measure_fibres`, at this pixel size.
+    pixel_size : float
+        In µm.
+    learnt_diameter : float, optional
+        Median fibre diameter in µm of what the model learnt from, see `LEARNT_DIAMETER_UM`.
+
+    Returns
+    -------
+    str
+        What was found, and which pixel size would look right; empty if nothing is implausible.
+
+    Notes
+    -----
+    Judged is the median diameter of the complete fibres of a g-ratio within `PLAUSIBLE_G`. It is
+    to lie within `DIAMETERS_UM`, and within a factor `FAMILIAR` of `learnt_diameter`.
+    """
+    found = plausible_fibres(fibres)
+    at = f"at {pixel_size:g} µm per pixel"
+    if found.empty:
+        return f"No complete fibre was found {at}: is this the pixel size of the image?"
+    diameter = found["fibre_diameter_um"].median()
+    if learnt_diameter is None:
+        low, high = DIAMETERS_UM
+        known = f"in nerves it is {low:g} to {high:g} µm"
+        right = f"{pixel_size * low / diameter:.2g} to {pixel_size * high / diameter:.2g}"
+    else:
+        low, high = learnt_diameter / FAMILIAR, learnt_diameter * FAMILIAR
+        known = f"the model learnt from fibres of {learnt_diameter:g} µm"
+        right = f"about {pixel_size * learnt_diameter / diameter:.2g}"
+    if low <= diameter <= high:
+        return ""
+    return (
+        f"The complete fibres found {at} ({len(found)}) have a median diameter of "
+        f"{diameter:.2g} µm; {known}. Pixels of {right} µm would look right, or take another model."
+    )
+
+
+def liveliest(pixels: NDArray[np.float32], side: int) -> tuple[slice, slice]:
+    """Return the square with the steepest grey values: nerve, rather than what surrounds it.
+
+    Parameters
+    ----------
+    pixels : (H, W) float32 array
+    side : int
+        Of the square, in pixels; the square is cut to the image.
+    """
     steepness = np.hypot(*np.gradient(pixels))
     steepness[blank_area(pixels)] = 0
     steepness /= max(steepness.max(), np.finfo(np.float32).tiny)
-    return where_next(steepness, np.full(pixels.shape, UNLABELLED, np.uint8), size=(CROP, CROP))
+    return where_next(steepness, np.full(pixels.shape, UNLABELLED, np.uint8), size=(side, side))
 
 
 def _row(micrograph: Micrograph, model: Model) -> dict[str, float]:
@@ -141,8 +214,7 @@ def _row(micrograph: Micrograph, model: Model) -> dict[str, float]:
     result = segment(micrograph, model)
     objects = label_fibres(result.labels, pixel_size=micrograph.pixel_size)
     table = measure_fibres(*objects, pixel_size=1)  # in pixels
-    low, high = PLAUSIBLE_G
-    fibres = table[~table["touches_border"] & table["g_ratio"].between(low, high)]
+    fibres = plausible_fibres(table)
     diameter = fibres["fibre_diameter_um"].median()
     return {
         "pixel_size_um": micrograph.pixel_size,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-import hashlib
+import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -18,11 +19,29 @@ from scipy.special import entr
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from axonlab.micrograph import Micrograph, at_model_scale, classify, resize
-from axonlab.models import Ensemble, Model, check_temperature, fast_dtype, load_model
+from axonlab import machine
+from axonlab.micrograph import (
+    Micrograph,
+    at_model_scale,
+    check_resampling,
+    classify,
+    resize,
+    shape_at,
+)
+from axonlab.models import Ensemble, Model, ModelCard, check_temperature, fast_dtype, load_model
 
 TILE = 768
 """Side of a tile in pixels of the model: bounds the memory of the activations to some 300 MB."""
+
+ORIENTATIONS = [(mirrored, turns) for mirrored in (False, True) for turns in range(4)]
+"""Of a square: tissue has no upper side, so that a network may as well see it in any of them."""
+
+Tell = Callable[[float], None]
+"""Called with the share of the work that is done; what it raises ends the work."""
+
+
+def _nobody(share: float) -> None:
+    """Tell nobody."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +66,12 @@ class Segmentation:
 
 
 def segment(
-    micrograph: Micrograph, model: str | Path | Model = "sem", *, tile: int = TILE
+    micrograph: Micrograph,
+    model: str | Path | Model = "sem",
+    *,
+    tile: int = TILE,
+    test_time_augmentation: bool = False,
+    tell: Tell = _nobody,
 ) -> Segmentation:
     """Segment a micrograph at the model's pixel size and bring the result back to its own grid.
 
@@ -61,6 +85,11 @@ def segment(
     tile : int
         Side of a tile in pixels of the model. It bounds memory and has no influence on the
         result.
+    test_time_augmentation : bool
+        Let the model see the micrograph in all eight orientations and take the mean
+        (`predict_turned`); takes eight times as long.
+    tell : callable, optional
+        Called after every tile with the share that is done; what it raises ends the work.
 
     Returns
     -------
@@ -70,12 +99,17 @@ def segment(
     ------
     ValueError
         If the pixel size is absurdly far from the model's.
+    MemoryError
+        If the micrograph, as large as it is at the model's pixel size, would not fit.
     """
     if not isinstance(model, Model):
         model = load_model(model)
     card = model.card
+    check_resampling(micrograph, card.pixel_size)
+    _check_memory(micrograph, card, 3 if test_time_augmentation else 1)
     pixels, grey_range = at_model_scale(micrograph, model.card.pixel_size, model.card.percentiles)
-    coarse = predict(model.network, pixels, tile=tile, temperature=card.temperature)
+    look = predict_turned if test_time_augmentation else predict
+    coarse = look(model.network, pixels, tile=tile, temperature=card.temperature, tell=tell)
     own_shape = micrograph.pixels.shape
     probabilities = np.stack([resize(plane, own_shape) for plane in coarse])
     if "background" in card.classes:
@@ -83,7 +117,7 @@ def segment(
         probabilities[card.classes.index("background"), micrograph.blank] = 1
     provenance = {
         "image": micrograph.name,
-        "pixels_sha256": hashlib.sha256(micrograph.pixels.tobytes()).hexdigest(),
+        "pixels_sha256": micrograph.sha256,
         "image_shape": list(own_shape),
         "pixel_size_um": micrograph.pixel_size,
         "pixel_size_source": micrograph.pixel_size_source,
@@ -93,12 +127,49 @@ def segment(
         "model_sha256": model.sha256,
         "model_pixel_size_um": card.pixel_size,
         "temperature": card.temperature,
+        "test_time_augmentation": test_time_augmentation,
         "classes": card.classes,
         "versions": {name: version(name) for name in ("axonlab", "torch", "numpy")},
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     labels = classify(probabilities, card.classes)
     return Segmentation(labels, probabilities, list(card.classes), provenance)
+
+
+def _check_memory(micrograph: Micrograph, card: ModelCard, copies: int) -> None:
+    """Raise MemoryError when so many copies of the probabilities do not fit."""
+    n = math.prod(shape_at(micrograph.pixels.shape, micrograph.pixel_size, card.pixel_size))
+    n_floats = n * (2 + copies * len(card.classes)) + micrograph.pixels.size * len(card.classes)
+    need, free = 4 * n_floats / 1e9, machine.memory_free() / 1e9
+    if need > free:
+        raise MemoryError(
+            f"{micrograph.name}: at the {card.pixel_size:g} µm of the model it has {n / 1e6:.0f} "
+            f"million pixels, for which {need:.1f} GB of memory are needed and {free:.1f} GB free. "
+            f"Check the pixel size ({micrograph.pixel_size:g} µm), or cut the image."
+        )
+
+
+def entropy(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return how unsure probabilities are of the class of every pixel.
+
+    Parameters
+    ----------
+    probabilities : (n_classes, H, W) float32 array
+        They sum to 1, as those of a `Segmentation`.
+
+    Returns
+    -------
+    (H, W) float32 array
+        Shannon entropy in bits: 0 where one class is certain, the logarithm to base 2 of the
+        number of classes where all are as probable.
+
+    Examples
+    --------
+    >>> entropy(np.float32([[[0.5, 1]], [[0.5, 0]]]))
+    array([[1., 0.]], dtype=float32)
+    """
+    nats: NDArray[np.float32] = entr(probabilities).sum(0)
+    return nats / np.float32(np.log(2))
 
 
 def disagreement(micrograph: Micrograph, model: str | Path | Model) -> NDArray[np.float32]:
@@ -144,8 +215,8 @@ def disagreement(micrograph: Micrograph, model: str | Path | Model) -> NDArray[n
     for member in members:
         probabilities = predict(member, pixels)
         mean += probabilities / len(members)
-        mean_entropy += entr(probabilities).sum(0) / len(members)
-    bits = (entr(mean).sum(0) - mean_entropy) / np.log(2)
+        mean_entropy += entropy(probabilities) / len(members)
+    bits = entropy(mean) - mean_entropy
     return np.where(micrograph.blank, 0, resize(bits.clip(min=0), micrograph.pixels.shape))
 
 
@@ -155,6 +226,7 @@ def predict(
     *,
     tile: int = TILE,
     temperature: float = 1.0,
+    tell: Tell = _nobody,
 ) -> NDArray[np.float32]:
     """Return the class probabilities of normalised pixels at the network's resolution.
 
@@ -167,6 +239,8 @@ def predict(
         Side of a tile, rounded up to a multiple of the network's stride.
     temperature : float
         Logits are divided by it.
+    tell : callable, optional
+        Called after every tile with the share that is done; what it raises ends the work.
 
     Returns
     -------
@@ -190,7 +264,8 @@ def predict(
     padding = [(0, -n % step) for n, step in zip(pixels.shape, network.stride, strict=True)]
     padded = torch.from_numpy(np.pad(pixels, padding, mode="symmetric"))[None, None]
     result: NDArray[np.float32] | None = None
-    for top, left in product(range(0, height, tile_height), range(0, width, tile_width)):
+    corners = list(product(range(0, height, tile_height), range(0, width, tile_width)))
+    for done, (top, left) in enumerate(corners, start=1):
         rows, y = _window(top, tile_height, network.halo[0], padded.shape[2])
         columns, x = _window(left, tile_width, network.halo[1], padded.shape[3])
         with torch.inference_mode():
@@ -200,8 +275,54 @@ def predict(
         if result is None:
             result = np.empty((len(part), *padded.shape[2:]), np.float32)
         result[:, top : top + tile_height, left : left + tile_width] = part
+        tell(done / len(corners))
     assert result is not None
     return result[:, :height, :width]
+
+
+def predict_turned(
+    network: nn.Module,
+    pixels: NDArray[np.float32],
+    *,
+    tile: int = TILE,
+    temperature: float = 1.0,
+    tell: Tell = _nobody,
+) -> NDArray[np.float32]:
+    """Return the mean of the class probabilities of pixels in all eight orientations.
+
+    Parameters
+    ----------
+    network, pixels, tile, temperature, tell
+        As for `predict`.
+
+    Returns
+    -------
+    (n_classes, H, W) float32 array
+        Every prediction is turned back pixel by pixel; nothing is resampled. That of a mirrored
+        or turned image is the mirrored or turned one.
+
+    Notes
+    -----
+    Turning by right angles and mirroring by the diagonal give all of them. What the network
+    answers differently when it is asked again is unsure, and the mean says so.
+    """
+    total: NDArray[np.float32] | None = None
+    n = len(ORIENTATIONS)
+    for done, (mirrored, turns) in enumerate(ORIENTATIONS):
+
+        def tell_part(share: float, done: int = done) -> None:
+            tell((done + share) / n)
+
+        turned = np.rot90(pixels.T if mirrored else pixels, turns)
+        seen = predict(network, turned, tile=tile, temperature=temperature, tell=tell_part)
+        back = np.rot90(seen, -turns, axes=(1, 2))
+        part = (back.transpose(0, 2, 1) if mirrored else back) / np.float32(n)
+        if total is None:
+            total = part
+        else:
+            total += part
+    assert total is not None
+    return total
 
 
 def _window(start: int, tile: int, halo: int, length: int) -> tuple[slice, slice]:

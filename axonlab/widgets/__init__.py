@@ -1,5 +1,6 @@
 """Widgets: views of the other modules for notebooks. They hold no data and do no arithmetic."""
 
+from importlib import import_module
 from typing import Any
 
 from axonlab.widgets.doctor import DoctorWidget
@@ -16,13 +17,15 @@ __all__ = [
     "JobWidget",
     "LabelWidget",
     "OverlayView",
+    "SegmentWidget",
     "TrainWidget",
 ]
 
+_WITH_TORCH = {"SegmentWidget": "segment", "TrainWidget": "train"}
+"""What imports torch, which the others do not need, and the modules it is in."""
+
 
 def __getattr__(name: str) -> Any:
-    if name != "TrainWidget":
+    if name not in _WITH_TORCH:
         raise AttributeError(f"axonlab.widgets has no {name!r}; it has {', '.join(__all__)}.")
-    from axonlab.widgets.train import TrainWidget  # imports torch, which the others do not need
-
-    return TrainWidget
+    return getattr(import_module(f"axonlab.widgets.{_WITH_TORCH[name]}"), name)
