@@ -1,8 +1,8 @@
-"""A form of drop-down lists over a plain object."""
+"""A form of drop-down lists over a plain object, and buttons that act."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -42,3 +42,11 @@ def _drop_down(settings: SimpleNamespace, name: str, options: Sequence[str]) -> 
     drop_down = ipywidgets.Dropdown(options=choices, value=value, description=name)
     drop_down.observe(keep, "value")
     return drop_down
+
+
+def button(label: str, icon: str, act: Callable[[], None], **look: Any) -> ipywidgets.Button:
+    """Return a button as wide as its label; a click on it calls `act`."""
+    look = {"layout": {"width": "max-content"}} | look
+    button = ipywidgets.Button(description=label, icon=icon, **look)
+    button.on_click(lambda _: act())
+    return button

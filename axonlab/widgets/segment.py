@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from html import escape
@@ -19,6 +19,7 @@ from axonlab.batch import AT_WORK, DONE, FAILED, WAITING, FolderRun
 from axonlab.job import Job
 from axonlab.models import names
 from axonlab.preview import SIDE, Crop, Place
+from axonlab.widgets.form import button
 from axonlab.widgets.job import JobWidget, plural
 from axonlab.widgets.picture import png
 
@@ -92,7 +93,7 @@ class SegmentWidget(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no
         self.pixel_size = ipywidgets.Text(
             placeholder="as its files say", description="pixel size (µm)", **_FIELD
         )
-        self.for_all = _button(
+        self.for_all = button(
             "For all images", "copy", lambda: self._use_for(list(self.run.images))
         )
         self.down, self.across = (
@@ -100,8 +101,8 @@ class SegmentWidget(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no
             for way in ("down", "across")
         )
         self.looked, self.crop, self.needs, self.table = (ipywidgets.HTML() for _ in range(4))
-        self.start = _button("Start", "play", self._start, button_style="primary")
-        self.replace = _button("", "refresh", self._replace)
+        self.start = button("Start", "play", self._start, button_style="primary")
+        self.replace = button("", "refresh", self._replace)
         self.progress = JobWidget(run.job)
         self.looking: Job[Crop] = Job(self._look)
         rows = [
@@ -123,6 +124,7 @@ class SegmentWidget(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no
         self._drawn = 0.0
         self._observe()
         self._choose_image()
+        self._show()
 
     def _observe(self) -> None:
         fields = {
@@ -165,11 +167,13 @@ class SegmentWidget(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no
     def _choose_image(self) -> None:
         """Look where the image shows most."""
         size = self.run.settings.pixel_sizes.get(self.image.value)
-        self._refused.pop("pixel_sizes", None)  # it was in the field that now is of this image
         self._place = None
         with self._following():
             self.pixel_size.value = "" if size is None else f"{size:g}"
-        self._change({})
+        if self._refused.pop("pixel_sizes", None):  # which is not in the field any more
+            self._change({})
+        else:
+            self._look_again()
 
     def _move(self) -> None:
         if not self._is_following:
@@ -271,14 +275,6 @@ class SegmentWidget(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no
     def _draw_table(self) -> None:
         self._drawn = time.monotonic()
         self.table.value = _table(self.run.status)
-
-
-def _button(label: str, icon: str, act: Callable[[], None], **look: Any) -> ipywidgets.Button:
-    button = ipywidgets.Button(
-        description=label, icon=icon, layout={"width": "max-content"}, **look
-    )
-    button.on_click(lambda _: act())
-    return button
 
 
 def _alert(error: BaseException) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from html import escape
 from typing import Any
@@ -21,6 +20,7 @@ from axonlab.micrograph import CLASS_COLOURS, CLASSES, Micrograph
 from axonlab.models import SIZES, names
 from axonlab.score import dice_column
 from axonlab.training import IMAGENET, Training, Watched
+from axonlab.widgets.form import button
 from axonlab.widgets.job import JobWidget, duration, plural
 from axonlab.widgets.picture import INK, axes, png, svg
 
@@ -51,11 +51,11 @@ class TrainWidget(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no t
         self.training = training
         self.fields = _fields(training)
         self.needs = ipywidgets.HTML()
-        self.start = _button("Start", "play", self._start, button_style="primary")
-        self.anew = _button("Begin anew …", "refresh", self._begin_anew)
-        self.search = _button("Find learning rate", "search", self._search)
-        self.preview = _button("Show patches", "th", self._preview)
-        self.suggestion = _button("", "check", self._take_suggestion, layout={"display": "none"})
+        self.start = button("Start", "play", self._start, button_style="primary")
+        self.anew = button("Begin anew …", "refresh", self._begin_anew)
+        self.search = button("Find learning rate", "search", self._search)
+        self.preview = button("Show patches", "th", self._preview)
+        self.suggestion = button("", "check", self._take_suggestion, layout={"display": "none"})
         self.progress = JobWidget(training.job)
         self.searching: Job[tuple[pd.DataFrame, float]] = Job(training.find_learning_rate)
         self.search_progress = JobWidget(self.searching)
@@ -266,13 +266,6 @@ def _fields(training: Training) -> dict[str, ipywidgets.ValueWidget]:
             **_FIELD,
         ),
     }
-
-
-def _button(label: str, icon: str, act: Callable[[], None], **look: Any) -> ipywidgets.Button:
-    look = {"layout": {"width": "max-content"}} | look
-    button = ipywidgets.Button(description=label, icon=icon, **look)
-    button.on_click(lambda _: act())
-    return button
 
 
 def _curves(training: Training) -> str:
