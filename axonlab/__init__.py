@@ -59,6 +59,7 @@ __all__ = [
     "summary",
     "tables",
     "training",
+    "validity",
     "widgets",
 ]
 

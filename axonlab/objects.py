@@ -2,18 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
+from itertools import product
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from skimage.morphology import local_maxima, reconstruction
 from skimage.segmentation import watershed
 
 from axonlab.micrograph import CLASSES, check_pixel_size, check_plane
 
+MAX_NECK = 0.7
+"""Width of a neck, relative to the narrower of the two parts it joins, that separates axons.
+
+It raises F1 of the unmyelinated axons that the model `tem` finds in `mouse-tem` from 0.79 to 0.84;
+from 0.6 to 0.85 it makes no difference of 0.01. Of 738 axons of the manual masks it cuts 8, as
+does a value of 0.3."""
+
+MIN_PART_RADIUS = 5
+"""In pixels, of the largest disc within a part: outlines of smaller ones have necks by chance."""
+
+_MANY_BROKEN_LINES = 1 / 20  # of the rows or columns of an object; a convex one has none
+_FREE = -1  # in place of an id: myelin that several axons may get
+
 Box = tuple[slice, slice]
+Wave = NDArray[np.integer]
+"""A column per pixel: its place in the flat image, rows and columns from its start, its id."""
 
 
 def label_fibres(
-    labels: NDArray[np.uint8], *, pixel_size: float, min_axon_diameter: float = 0.0
+    labels: NDArray[np.uint8],
+    *,
+    pixel_size: float,
+    min_axon_diameter: float = 0.0,
+    separate: Collection[str] = ("unmyelinated axon",),
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Number the axons and give each the myelin that belongs to it.
 
@@ -26,6 +49,10 @@ def label_fibres(
     min_axon_diameter : float
         Equivalent diameter in µm below which an axon is taken for a speck and left out, with its
         myelin. By default nothing is left out.
+    separate : collection of {"axon", "unmyelinated axon"}
+        Classes whose axons are cut at necks: where two touch, they are one piece of the mask.
+        Myelin keeps axons apart, so that cutting "axon" gains nothing (see Notes); objects that
+        were drawn one by one need no cutting at all: ``separate=()``.
 
     Returns
     -------
@@ -37,21 +64,32 @@ def label_fibres(
     Raises
     ------
     ValueError
-        If `labels` is not one plane or the pixel size is absurd.
+        If `labels` is not one plane, the pixel size is absurd, or `separate` names another class.
 
     Notes
     -----
     Pixels belong together when they share an edge, so that a background line one pixel wide
-    separates two fibres even where it runs diagonally. Where several axons share one piece of
-    myelin, it is divided by a watershed on the distance from the axons.
+    separates two fibres even where it runs diagonally.
+
+    Myelin that several axons share goes to the nearest axon that it hangs together with: the
+    border runs midway between the axons.
+
+    Axons are cut by a watershed on the distance d to the outline. Its seeds are the maxima of
+    log d that rise by -log `MAX_NECK` above the pass to a higher one, so that a neck counts
+    relative to what it joins, and elongated or curved axons, which have none, stay whole.
+    Of 8600 objects of class "axon" that models found in `mouse-tem` and `rat-sem`, 13 were several
+    axons; cutting would free 1 of them and break 7 axons.
     """
     check_plane(labels, "labels")
     check_pixel_size(pixel_size, "labels")
+    unknown = sorted(set(separate) - {"axon", "unmyelinated axon"})
+    if unknown:
+        raise ValueError(f"separate: {unknown} cannot be, expected axon or unmyelinated axon.")
     min_pixels = np.pi / 4 * (min_axon_diameter / pixel_size) ** 2
-    axons, n_axons = _components(labels == CLASSES["axon"], min_pixels)
+    axons, n_axons = _axons(labels, "axon", separate, min_pixels)
     fibres = _grow_into_myelin(axons, n_axons, labels == CLASSES["myelin"])
 
-    bare, n_bare = _components(labels == CLASSES["unmyelinated axon"], min_pixels)
+    bare, n_bare = _axons(labels, "unmyelinated axon", separate, min_pixels)
     if n_bare:
         bare[bare > 0] += n_axons
         axons += bare
@@ -59,15 +97,58 @@ def label_fibres(
     return axons, fibres
 
 
-def _components(mask: NDArray[np.bool_], min_pixels: float) -> tuple[NDArray[np.int32], int]:
-    """Number the edge-connected components of a mask that are large enough."""
+def _axons(
+    labels: NDArray[np.uint8], class_name: str, separate: Collection[str], min_pixels: float
+) -> tuple[NDArray[np.int32], int]:
+    """Number the axons of a class that are large enough."""
+    mask = labels == CLASSES[class_name]
     objects, n = ndimage.label(mask, output=np.int32)
+    if class_name in separate:
+        n = _cut_necks(objects, n)
     if min_pixels <= 1:
         return objects, n
     kept = np.bincount(objects[mask], minlength=n + 1) >= min_pixels
     kept[0] = False
     ids = np.where(kept, np.cumsum(kept), 0).astype(np.int32)
     return ids[objects], int(kept.sum())
+
+
+def _cut_necks(objects: NDArray[np.int32], n: int) -> int:
+    """Cut objects at their necks, in place; return how many there are then."""
+    boxes: list[Box] = ndimage.find_objects(objects)
+    for i, box in enumerate(boxes, start=1):
+        inside = objects[box] == i
+        if min(inside.shape) <= 2 * MIN_PART_RADIUS or not _has_broken_lines(inside):
+            continue
+        parts = _parts(inside)
+        objects[box][parts > 1] = n - 1 + parts[parts > 1]
+        n += max(int(parts.max()) - 1, 0)
+    return n
+
+
+def _has_broken_lines(inside: NDArray[np.bool_]) -> bool:
+    """Tell whether many rows or columns leave the object and enter it again.
+
+    Below a neck of `MAX_NECK` they do, whatever its direction; most axons need no further look.
+    """
+    for lines in (inside, inside.T):
+        begins = np.count_nonzero(lines[:, 1:] > lines[:, :-1]) + np.count_nonzero(lines[:, 0])
+        if begins > (1 + _MANY_BROKEN_LINES) * len(lines):
+            return True
+    return False
+
+
+def _parts(inside: NDArray[np.bool_]) -> NDArray[np.int32]:
+    """Number the parts of an object between its necks."""
+    padded = np.pad(inside, 1)
+    depth = ndimage.distance_transform_edt(ndimage.binary_fill_holes(padded))
+    # At this floor no part that is narrower than it must be rises above a neck.
+    height = np.log(np.maximum(depth, MAX_NECK * MIN_PART_RADIUS))
+    hills = reconstruction(height + np.log(MAX_NECK), height)  # type: ignore[no-untyped-call]
+    peaks = local_maxima(hills)  # type: ignore[no-untyped-call]
+    seeds, _ = ndimage.label(peaks, np.ones((3, 3)))
+    parts = watershed(-depth, seeds, mask=padded)  # type: ignore[no-untyped-call]
+    return np.asarray(parts[1:-1, 1:-1], np.int32)
 
 
 def _grow_into_myelin(
@@ -79,18 +160,62 @@ def _grow_into_myelin(
     piece_of_axon = np.zeros(n_axons + 1, np.int32)
     piece_of_axon[axons[is_axon]] = pieces[is_axon]
     n_axons_in = np.bincount(piece_of_axon[1:], minlength=n_pieces + 1)
-    # Most pieces hold one axon and are its fibre; only the others need the slower watershed.
+    # Most pieces hold one axon and are its fibre; the myelin of the others is divided.
     owner = np.zeros(n_pieces + 1, np.int32)
     owner[piece_of_axon[1:]] = np.arange(1, n_axons + 1, dtype=np.int32)
-    owner[n_axons_in != 1] = 0
+    owner[n_axons_in > 1] = _FREE
     fibres: NDArray[np.int32] = owner[pieces]
-    shared = np.flatnonzero(n_axons_in > 1)
-    boxes: list[Box] = ndimage.find_objects(pieces) if shared.size else []
-    for piece in shared:
-        box = boxes[piece - 1]
-        inside = pieces[box] == piece
-        seeds = np.where(inside, axons[box], 0)
-        distance = ndimage.distance_transform_edt(seeds == 0)
-        grown = watershed(distance, seeds, mask=inside)  # type: ignore[no-untyped-call]
-        fibres[box][inside] = grown[inside]
-    return fibres
+    del pieces  # memory is dear
+    np.copyto(fibres, axons, where=is_axon)
+    return _divide(fibres) if (n_axons_in > 1).any() else fibres
+
+
+def _divide(fibres: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Give every free pixel to the nearest axon that it hangs together with.
+
+    A wave spreads from all axons at once. Its pixels know how many rows and columns they are
+    from the pixel they started at, so that it is round; it enters free pixels by their edges, in
+    the order of that distance.
+    """
+    owner = np.pad(fibres, 1)  # a rim where nothing is free: no wave leaves the image
+    flat = owner.reshape(-1)
+    pixels = np.flatnonzero(_beside_free(owner))
+    index = np.int32 if flat.size <= np.iinfo(np.int32).max else np.int64
+    nothing = np.zeros(len(pixels), index)
+    wave = np.stack([pixels.astype(index), nothing, nothing, flat[pixels]])
+    waiting = wave[:, :0]
+    while (waiting := np.concatenate([waiting, *_steps(wave, flat, owner.shape[1])], axis=1)).size:
+        squared = waiting[1] ** 2 + waiting[2] ** 2
+        is_near = squared < (int(np.sqrt(squared.min())) + 1) ** 2
+        near = np.flatnonzero(is_near)
+        wave = _first_to_arrive(waiting.take(near, axis=1), squared[near], flat)
+        waiting = waiting.take(np.flatnonzero(~is_near), axis=1)
+        flat[wave[0]] = wave[3]
+    return owner[1:-1, 1:-1].copy()
+
+
+def _beside_free(owner: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Tell which pixels of axons have a free neighbour; the rim of the image holds none."""
+    is_free = owner == _FREE
+    beside: NDArray[np.bool_] = np.zeros_like(is_free)
+    for axis, step in product((0, 1), (-1, 1)):
+        beside |= np.roll(is_free, step, axis)
+    beside &= owner > 0
+    return beside
+
+
+def _steps(wave: Wave, flat: NDArray[np.int32], width: int) -> Iterator[Wave]:
+    """Yield a wave one step on in each direction, where that is free; some pixels twice."""
+    for step in ((-width, -1, 0), (-1, 0, -1), (1, 0, 1), (width, 1, 0)):
+        onto_free = np.flatnonzero(flat[wave[0] + wave.dtype.type(step[0])] == _FREE)
+        yield wave.take(onto_free, axis=1) + np.array([[*step, 0]], wave.dtype).T
+
+
+def _first_to_arrive(wave: Wave, squared: NDArray[np.integer], flat: NDArray[np.int32]) -> Wave:
+    """Keep what still is free, and of every pixel of the wave only the nearest arrival."""
+    free = np.flatnonzero(flat[wave[0]] == _FREE)
+    # Of several values that are written to one place the last one stays.
+    wave = wave.take(free[np.argsort(-squared[free], kind="stable")], axis=1)
+    mark = np.arange(_FREE - wave.shape[1], _FREE, dtype=np.int32)
+    flat[wave[0]] = mark
+    return wave.take(np.flatnonzero(flat[wave[0]] == mark), axis=1)
