@@ -55,10 +55,10 @@ def to_axondeepseg(fibres: pd.DataFrame, *, pixel_size: float) -> pd.DataFrame:
     -----
     What is named the same is the same, but for: `axon_perimeter` and `axonmyelin_perimeter`, here
     by the Cauchy–Crofton formula; `eccentricity`, here of pixels that are squares and not points;
-    `solidity`, which there is some per cent lower for small axons, even for discs. `gratio` is NaN
-    where there is no myelin; there it is 1, or NaN. Axons without myelin have a file of their own
-    there: select the rows by `is_myelinated` before to make two. `orientation` is in radians, from
-    the rows' axis (down) to the major axis, between -π/2 and π/2.
+    `solidity`, which there is some per cent lower, for a disc of 100 pixels by a tenth. `gratio`
+    is NaN where there is no myelin; there it is 1, or NaN. Axons of the class without myelin have
+    a file of their own there: to make two, select rows by `is_myelinated` before. `orientation` is
+    in radians, from the axis of the rows to the major axis, between -π/2 and π/2.
 
     Examples
     --------

@@ -83,8 +83,10 @@ def test_definitions() -> None:
         away = (row["orientation"] - axon.orientation) % np.pi
         assert min(away, np.pi - away) < 1e-6
         assert row["eccentricity"] == pytest.approx(axon.eccentricity, abs=0.05)
-        assert axon.solidity <= row["solidity"] <= axon.solidity + (0.07 if axon.area > 100 else 1)
-        assert row["axon_perimeter (um)"] == pytest.approx(axon.perimeter * size, rel=0.15)
+        assert row["solidity"] >= axon.solidity
+        if axon.area > 100:  # what is smaller has neither hull nor outline to speak of
+            assert row["solidity"] <= axon.solidity + 0.12
+            assert row["axon_perimeter (um)"] == pytest.approx(axon.perimeter * size, rel=0.1)
 
 
 def test_a_fibre_without_axon_has_no_row() -> None:

@@ -6,13 +6,13 @@ import sys
 import time
 
 
-def median_seconds(function, repeats=5):
+def median_seconds(function, repeats=5, clock=time.perf_counter):
     """Return the median time of a call, and its last result."""
     times = []
     for _ in range(repeats):
-        start = time.perf_counter()
+        start = clock()
         result = function()
-        times.append(time.perf_counter() - start)
+        times.append(clock() - start)
     return statistics.median(times), result
 
 
@@ -26,3 +26,9 @@ def verdict(what, found, target, unit):
     """Print a number beside its target: targets are for two quiet cores of a current server."""
     word = "reached" if found <= target else "MISSED"
     print(f"{word:>8}: {what}: {found:.2f} {unit} (target {target:g} {unit})")
+
+
+def at_least(what, found, target, unit):
+    """Print a number beside its target, of which more is better."""
+    word = "reached" if found >= target else "MISSED"
+    print(f"{word:>8}: {what}: {found:.1f} {unit} (target {target:g} {unit})")
