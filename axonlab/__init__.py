@@ -51,6 +51,7 @@ __all__ = [
     "propose",
     "runs",
     "results",
+    "report",
     "samples",
     "scale",
     "score",
