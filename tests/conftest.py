@@ -39,6 +39,25 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
+def random_models(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Write two quick models with random weights, for images like those of `bids`."""
+    import torch
+
+    from axonlab.models import ModelCard, UNet, save_model
+
+    classes, folder = list(CLASSES)[:3], tmp_path_factory.mktemp("models")
+    paths = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        network = UNet(3, features=(3, 4, 5))
+        torch.nn.init.normal_(network.head.weight, std=2)
+        architecture = {"class": "UNet", "n_classes": 3, "features": (3, 4, 5)}
+        card = ModelCard(f"random {seed}", classes, 0.2, architecture)
+        paths.append(save_model(folder / f"{seed}.safetensors", network, card))
+    return paths
+
+
+@pytest.fixture(scope="session")
 def disc() -> Disc:
     """Return a function that rasterises a disc: a pixel belongs to it when its centre does."""
 

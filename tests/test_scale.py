@@ -83,3 +83,61 @@ def test_a_claim_is_never_called_a_pixel_size(tmp_path):
     assert (seen.pixel_size, seen.pixel_size_source) == (0.07, scale.SOURCE)
     assert "not a physical size" in scale.SOURCE
     assert dataclasses.replace(seen, name="b").pixel_size_source == scale.SOURCE
+
+
+# --- a pixel size in doubt
+
+
+def fibres(*diameters, g=0.7):
+    """Return complete fibres of these diameters in µm."""
+    n = len(diameters)
+    columns = {"fibre_diameter_um": diameters, "g_ratio": [g] * n, "touches_border": [False] * n}
+    return pd.DataFrame(columns)
+
+
+@pytest.mark.parametrize(
+    ("diameter", "learnt", "right"),
+    [
+        (3.0, 3.0, ""),
+        (1.8, 3.0, ""),
+        (5.0, 3.0, ""),
+        (1.5, 3.0, "about 0.2 µm"),
+        (30.0, 3.0, "about 0.01 µm"),
+        (0.2, None, ""),
+        (19.0, None, ""),
+        (0.05, None, "0.4 to 40 µm"),
+        (50.0, None, "0.0004 to 0.04 µm"),
+    ],
+)
+def test_doubt_of_a_pixel_size(diameter, learnt, right):
+    """Fibres unlike those the model knows, or that no nerve has, tell which size would fit."""
+    found = fibres(diameter / 2, diameter, 9 * diameter)
+    told = scale.doubt_pixel_size(found, pixel_size=0.1, learnt_diameter=learnt)
+    if not right:
+        assert told == ""
+        return
+    assert f"0.1 µm per pixel (3) have a median diameter of {diameter:.2g} µm" in told
+    assert f"Pixels of {right} would look right" in told
+
+
+def test_doubt_scales_with_the_pixel_size():
+    """What would look right is a size of the image, whatever was claimed."""
+    for claim in (0.02, 0.1, 3.0):
+        told = scale.doubt_pixel_size(fibres(300 * claim), pixel_size=claim, learnt_diameter=3.0)
+        assert "about 0.01 µm" in told
+
+
+def test_only_complete_fibres_of_a_plausible_g_are_judged():
+    """Specks, holes and what the border cuts are none; without any there is a question."""
+    doubtful = fibres(0.1, 0.1, g=0.2)
+    cut = fibres(0.1, 0.1).assign(touches_border=True)
+    assert scale.doubt_pixel_size(pd.concat([doubtful, cut, fibres(3.0)]), pixel_size=0.1) == ""
+    told = scale.doubt_pixel_size(pd.concat([doubtful, cut]), pixel_size=0.1)
+    assert told.startswith("No complete fibre was found at 0.1 µm per pixel: is this")
+
+
+def test_models_that_come_with_axonlab_are_known():
+    """Each has a diameter it learnt from, at which about 20 to 80 of its pixels lie."""
+    for name in models.names():
+        diameter = scale.LEARNT_DIAMETER_UM[name] / models.load_model(name).card.pixel_size
+        assert 20 < diameter < 80

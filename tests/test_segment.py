@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -220,6 +221,107 @@ def test_ensemble_in_bfloat16_is_close(monkeypatch: pytest.MonkeyPatch) -> None:
     rough = predict(network, pixels)
     np.testing.assert_allclose(rough.sum(0), 1, atol=1e-5)
     assert np.abs(rough - exact).mean() < 0.02
+
+
+# --- all orientations
+
+
+def reverse(array: NDArray[np.float32], mirrored: bool, turns: int) -> NDArray[np.float32]:
+    """Turn and mirror the last two axes, one step after the other."""
+    for _ in range(4 - turns):
+        array = array.swapaxes(-1, -2)[..., ::-1, :]
+    return array.swapaxes(-1, -2) if mirrored else array
+
+
+@pytest.mark.parametrize("shape", [(40, 48), (37, 61)])
+def test_turned_predictions_are_the_mean_of_all_orientations(shape: tuple[int, int]) -> None:
+    """Eight different ones, each brought back pixel by pixel."""
+    network, pixels = random_network(4), random_pixels(shape)
+    seen = []
+    for mirrored in (False, True):
+        for turns in range(4):
+            turned = np.rot90(pixels.T if mirrored else pixels, turns)
+            np.testing.assert_array_equal(reverse(turned, mirrored, turns), pixels)
+            seen.append(reverse(predict(network, turned), mirrored, turns))
+    assert all(np.abs(a - b).max() > 0.01 for i, a in enumerate(seen) for b in seen[:i])
+    found = segment.predict_turned(network, pixels)
+    np.testing.assert_allclose(found, np.mean(seen, axis=0), atol=1e-6)
+    np.testing.assert_allclose(found.sum(0), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("turn", [np.flipud, np.fliplr, np.rot90, np.transpose])
+def test_turned_predictions_turn_with_the_image(
+    turn: Callable[[NDArray[np.float32]], NDArray[np.float32]],
+) -> None:
+    """Which side is up makes no difference any more."""
+    network, pixels = random_network(5), random_pixels((33, 58))
+    whole = segment.predict_turned(network, pixels)
+    turned = segment.predict_turned(network, turn(pixels))
+    np.testing.assert_allclose(turned, [turn(plane) for plane in whole], atol=1e-6)
+
+
+def test_a_network_without_orientation_says_the_same() -> None:
+    """Where the answer depends on the pixel alone, eight answers are one."""
+    torch.manual_seed(0)
+    network = nn.Conv2d(1, 3, kernel_size=1)
+    network.halo = (0, 0)
+    pixels = random_pixels((20, 31))
+    np.testing.assert_allclose(
+        segment.predict_turned(network, pixels), predict(network, pixels), atol=1e-6
+    )
+
+
+def test_orientations_in_a_segmentation(model: Model) -> None:
+    """The option is used, told, and keeps the grid."""
+    micrograph = Micrograph(random_pixels((50, 71)), 0.13)
+    plain = segment.segment(micrograph, model)
+    turned = segment.segment(micrograph, model, test_time_augmentation=True)
+    assert turned.probabilities.shape == plain.probabilities.shape
+    assert np.abs(turned.probabilities - plain.probabilities).max() > 0.01
+    assert turned.provenance["test_time_augmentation"]
+    assert not plain.provenance["test_time_augmentation"]
+    # a mean of several answers is no surer than these
+    assert (
+        segment.entropy(turned.probabilities).mean() > segment.entropy(plain.probabilities).mean()
+    )
+
+
+@pytest.mark.parametrize(("augment", "n"), [(False, 6), (True, 48)])
+def test_progress_is_told_and_can_end_the_work(model: Model, augment: bool, n: int) -> None:
+    """After every tile, evenly up to 1; what the listener raises comes out."""
+    micrograph, shares = Micrograph(random_pixels((40, 60)), 0.1), list[float]()
+    segment.segment(micrograph, model, tile=20, test_time_augmentation=augment, tell=shares.append)
+    np.testing.assert_allclose(shares, np.arange(1, n + 1) / n)
+
+    def stop(share: float) -> None:
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        segment.segment(micrograph, model, test_time_augmentation=augment, tell=stop)
+
+
+def test_what_does_not_fit_into_memory(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pixel size ten times too large would take a hundred times the memory: told at once."""
+    monkeypatch.setattr("axonlab.machine.memory_free", lambda: 2_000_000)
+    pixels = random_pixels((100, 100))
+    segment.segment(Micrograph(pixels, 0.1), model)
+    with pytest.raises(MemoryError, match=r"1 million pixels.*Check the pixel size \(1 µm\)"):
+        segment.segment(Micrograph(pixels, 1.0), model)
+
+
+# --- how unsure a model is
+
+
+@given(seed=st.integers(0, 99), n=st.integers(2, 4))
+def test_entropy_against_its_formula(seed: int, n: int) -> None:
+    """In bits, from 0 to the logarithm of the number of classes."""
+    p = np.random.default_rng(seed).dirichlet(np.ones(n), (5, 6)).transpose(2, 0, 1)
+    found = segment.entropy(p.astype(np.float32))
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, -(p * np.log2(p)).sum(0), atol=1e-5)
+    same = np.full((n, 1, 1), 1 / n, np.float32)
+    assert segment.entropy(same) == pytest.approx(np.log2(n), abs=1e-6)
+    assert segment.entropy(np.eye(n, 1, dtype=np.float32)[..., None]) == 0
 
 
 def test_disagreement_against_its_formula() -> None:
