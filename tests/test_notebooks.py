@@ -187,6 +187,36 @@ def test_severe_findings_stop_the_training(tmp_path):
     assert not (tmp_path / "runs/train/tiny/checkpoint.pt").exists()
 
 
+def test_segmenting_leaves_what_it_promises(tmp_path):
+    """Every image of a folder has its products, a broken one is told; nothing is done twice."""
+    shutil.copytree(al.samples.fetch("phantoms"), tmp_path / "data")
+    broken = tmp_path / "data/sub-bf1/micr/sub-bf1_BF.png"
+    broken.write_bytes(b"no image")
+    notebook = run("03_segment", tmp_path, images="data", run="mine")
+    promised = re.findall(r"`([\w.]+)`", notebook.cells[0].source)
+    folder = tmp_path / "runs/mine"
+    made = sorted(path for path in folder.iterdir() if path.is_dir())
+    assert [path.name for path in made] == ["sub-sem1_SEM", "sub-sem2_SEM", "sub-tem1_TEM"]
+    for path in made:
+        assert sorted(file.name for file in path.iterdir()) == sorted(promised)
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    shown = " ".join(str(output.get("data", {})) for output in outputs)
+    for told in ("not an image", "would look right", "sub-sem1_SEM: ", "uncertainty (bits)"):
+        assert told in shown
+    before = {file: file.stat().st_mtime_ns for file in folder.rglob("*.json")}
+    run("03_segment", tmp_path, images="data", run="mine")
+    assert {file: file.stat().st_mtime_ns for file in folder.rglob("*.json")} == before
+
+
+def test_segmenting_nothing_but_broken_images(tmp_path):
+    """A folder in which no image can be read is told, not an error."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/a.png").write_bytes(b"no image")
+    notebook = run("03_segment", tmp_path, images="data")
+    shown = " ".join(str(cell.get("outputs", "")) for cell in notebook.cells)
+    assert "not an image" in shown
+
+
 @pytest.mark.parametrize(
     "path", sorted(al.models.WEIGHTS.glob("*.yaml")), ids=lambda path: path.stem
 )

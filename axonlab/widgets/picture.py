@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import io
 import re
+from collections.abc import Mapping
 from html import escape
+from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -37,6 +39,29 @@ def png(pixels: NDArray[np.uint8], description: str, width: int | None = None) -
     )
     style = f'{size}style="{_FITTING}{sharp}"'
     return f'<img src="data:image/png;base64,{data}" alt="{escape(description)}" {style}>'
+
+
+def contact_sheet(files: Mapping[str, Path], *, side: int = 260) -> str:
+    """Return small copies of pictures beside each other, with their captions.
+
+    Parameters
+    ----------
+    files : mapping of str to Path
+        By caption.
+    side : int
+        Of a copy, at most, in pixels.
+    """
+    figures = [_small_figure(caption, path, side) for caption, path in files.items()]
+    look = "display: flex; flex-wrap: wrap; gap: 1em; max-height: 40em; overflow: auto"
+    return f'<div style="{look}" tabindex="0">{"".join(figures)}</div>'
+
+
+def _small_figure(caption: str, path: Path, side: int) -> str:
+    with Image.open(path) as picture:
+        picture.thumbnail((side, side))
+        shown = png(np.asarray(picture), caption)
+    text = f'<figcaption style="overflow-wrap: anywhere">{escape(caption)}</figcaption>'
+    return f'<figure style="margin: 0; max-width: {side}px">{shown}{text}</figure>'
 
 
 def svg(figure: Figure, description: str) -> str:
