@@ -1,4 +1,4 @@
-"""HoloViews elements of micrographs and their fibres: returned, never shown. Axes in µm."""
+"""HoloViews elements of micrographs and their classes: returned, never shown. Axes in µm."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ import holoviews.plotting.bokeh
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import ndimage
-from skimage.measure import find_contours
 
 from axonlab.micrograph import (
     BACKGROUND_LABELLED,
@@ -53,14 +51,12 @@ LOSSES = {"train_loss": "training", "valid_loss": "validation"}
 LOSS_COLOURS = ("#000000", "#d55e00")
 """Of the training and the validation, as `axonlab.widgets.TrainWidget` draws them."""
 
-AXON, FIBRE = CLASS_COLOURS[CLASSES["axon"]], CLASS_COLOURS[CLASSES["myelin"]]
-
 
 def image(micrograph: Micrograph) -> hv.Image:
     """Return the micrograph in grey, its darkest and brightest per cent clipped."""
     shown = grey(resize(micrograph.pixels, _shown_shape(micrograph)))
     # HoloViews counts rows from the bottom
-    return hv.Image(shown[::-1], bounds=_bounds(micrograph), kdims=["x", "y"]).opts(
+    return hv.Image(shown[::-1], bounds=bounds(micrograph), kdims=["x", "y"]).opts(
         cmap="gray",
         clim=(0, 255),
         aspect="equal",
@@ -76,7 +72,7 @@ def classes(micrograph: Micrograph, labels: NDArray[np.uint8]) -> hv.RGB:
     shown = resize_labels(labels, _shown_shape(micrograph))[::-1]
     alpha = np.where(shown == CLASSES["background"], 0, 255).astype(np.uint8)
     coloured = np.dstack([_COLOURS[shown], alpha])
-    return hv.RGB(coloured, bounds=_bounds(micrograph), kdims=["x", "y"]).opts(
+    return hv.RGB(coloured, bounds=bounds(micrograph), kdims=["x", "y"]).opts(
         alpha=OPACITY, invert_yaxis=True
     )
 
@@ -110,7 +106,7 @@ def disagreement(
     drawn = _differences(
         *(resize_labels(labels, _shown_shape(micrograph)) for labels in (first, second))
     )
-    coloured = hv.RGB(drawn[::-1], bounds=_bounds(micrograph), kdims=["x", "y"])
+    coloured = hv.RGB(drawn[::-1], bounds=bounds(micrograph), kdims=["x", "y"])
     # points without a place, since the pixels of an image have no legend
     legend = [
         hv.Points([(np.nan, np.nan)], ["x", "y"], label=_named(label, names)).opts(
@@ -188,7 +184,7 @@ def uncertainty(micrograph: Micrograph, values: NDArray[np.float32], label: str)
     shown = resize(values, _shown_shape(micrograph))[::-1]
     # a dimension of its own: beside an image, HoloViews gives those of one name one range
     vdims = [("uncertainty", label)]
-    return hv.Image(shown, bounds=_bounds(micrograph), kdims=["x", "y"], vdims=vdims).opts(
+    return hv.Image(shown, bounds=bounds(micrograph), kdims=["x", "y"], vdims=vdims).opts(
         cmap="cividis",
         colorbar=True,
         clabel="",  # the title tells it; beside the bar it would be over the figures
@@ -197,105 +193,6 @@ def uncertainty(micrograph: Micrograph, values: NDArray[np.float32], label: str)
         xlabel="x (µm)",
         ylabel="y (µm)",
         title=label,
-    )
-
-
-def outlines(objects: NDArray[np.int32], *, pixel_size: float) -> dict[int, NDArray[np.float64]]:
-    """Return the outer outline of every object, by id.
-
-    Parameters
-    ----------
-    objects : (H, W) int32 array
-    pixel_size : float
-        In µm.
-
-    Returns
-    -------
-    dict of int to (n, 2) array
-        x and y in µm, for `holoviews.Path`.
-    """
-    found = {}
-    for i, box in enumerate(ndimage.find_objects(objects), start=1):
-        if box is None:
-            continue
-        contours = find_contours(np.pad(objects[box] == i, 1).astype(np.float32), 0.5)
-        corner = np.array([box[0].start - 1, box[1].start - 1])  # the padding is one pixel wide
-        found[i] = (max(contours, key=len) + corner)[:, ::-1] * pixel_size
-    return found
-
-
-def complete_fibres(fibres: pd.DataFrame) -> pd.DataFrame:
-    """Return the myelinated fibres that the border does not cut: those whose shape is known."""
-    return fibres[fibres["is_myelinated"] & ~fibres["touches_border"]]
-
-
-def g_ratio_scatter(fibres: pd.DataFrame) -> hv.Points:
-    """Return the g-ratio of every complete myelinated fibre against its *fibre* diameter.
-
-    Against the axon diameter, which is part of the ratio, chance alone makes a slope.
-    """
-    return hv.Points(complete_fibres(fibres), ["fibre_diameter_um", "g_ratio"]).opts(
-        xlabel="fibre diameter (µm)",
-        ylabel="g-ratio (by area)",
-        ylim=(0, 1),
-        color=AXON,
-        size=5,
-        tools=["hover"],
-        title="g-ratio against fibre diameter",
-    )
-
-
-def histogram(fibres: pd.DataFrame, column: str, label: str) -> hv.Histogram:
-    """Return how many complete myelinated fibres have which value of a column."""
-    complete = hv.Dataset(complete_fibres(fibres), kdims=list(fibres.columns))
-    return hv.operation.histogram(complete, dimension=column, num_bins=30).opts(
-        xlabel=label, ylabel="fibres", color=AXON
-    )
-
-
-def fibre_figure(
-    micrograph: Micrograph, objects: NDArray[np.int32], fibres: pd.DataFrame
-) -> hv.Layout:
-    """Return image with outlines, g-ratio scatter and diameter histogram, linked.
-
-    A selection by box or lasso in one plot shows the same fibres in the others.
-
-    Parameters
-    ----------
-    micrograph : Micrograph
-    objects : (H, W) int32 array
-        Whose outlines to draw: axons or fibres.
-    fibres : DataFrame
-        From `axonlab.measure.measure_fibres`.
-    """
-    outline = outlines(objects, pixel_size=micrograph.pixel_size)
-    linked = hv.link_selections.instance(unselected_alpha=0.1)
-    table = hv.Dataset(fibres)
-
-    def selected(selection_expr: hv.dim | None) -> hv.Path:
-        chosen = table.select(selection_expr) if selection_expr else table
-        ids = chosen.dimension_values("fibre_id") if len(fibres) else []
-        return hv.Path([outline[i] for i in ids if i in outline], ["x", "y"]).opts(
-            color=FIBRE, line_width=1.5
-        )
-
-    centres = hv.Points(fibres, ["centroid_x_um", "centroid_y_um"]).opts(
-        color=AXON, size=4, tools=["hover", "box_select", "lasso_select"]
-    )
-    picture = image(micrograph).opts(frame_width=520) * hv.DynamicMap(
-        selected, streams=[linked.param.selection_expr]
-    )
-    diameters = histogram(fibres, "axon_diameter_um", "axon diameter (µm)")
-    ratios = histogram(fibres, "g_ratio", "g-ratio (by area)")
-    return (
-        (
-            (picture * linked(centres)).opts(show_legend=False)
-            + linked(g_ratio_scatter(fibres)).opts(frame_width=300, frame_height=300)
-            + linked(diameters).opts(frame_width=520, frame_height=140)
-            + linked(ratios).opts(frame_width=300, frame_height=140)
-        )
-        .opts(shared_axes=False)
-        .cols(2)
     )
 
 
@@ -347,7 +244,7 @@ def _shown_shape(micrograph: Micrograph) -> tuple[int, int]:
     return height, width
 
 
-def _bounds(micrograph: Micrograph) -> tuple[float, float, float, float]:
+def bounds(micrograph: Micrograph) -> tuple[float, float, float, float]:
     """Return left, bottom, right, top in µm: 0 is the centre of the first pixel, y points down."""
     height, width = micrograph.shape_um
     half = micrograph.pixel_size / 2

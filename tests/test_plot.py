@@ -4,9 +4,9 @@ import holoviews as hv
 import numpy as np
 import pandas as pd
 import pytest
-from bokeh.models import Axis, ColorBar, LegendItem, LinearColorMapper
+from bokeh.models import ColorBar, LegendItem, LinearColorMapper
 
-from axonlab import measure, objects, phantom, plot
+from axonlab import phantom, plot
 from axonlab.micrograph import UNLABELLED, Micrograph
 
 hv.extension("bokeh")
@@ -16,13 +16,6 @@ hv.extension("bokeh")
 def nerve():
     """Return a small phantom."""
     return phantom.nerve((150, 200), seed=3)
-
-
-@pytest.fixture(scope="module")
-def table(nerve):
-    """Return the measurements of the phantom's true objects."""
-    size = nerve.micrograph.pixel_size
-    return measure.measure_fibres(nerve.axons, nerve.fibres, pixel_size=size)
 
 
 def test_image_shows_the_first_row_on_top():
@@ -132,23 +125,6 @@ def test_disagreement_refuses_other_shapes():
             plot.disagreement(micrograph, first, second)
 
 
-def test_outlines_enclose_their_objects():
-    """The outline of a square of 4 × 4 pixels of 0.5 µm runs around it."""
-    square = np.zeros((10, 10), np.int32)
-    square[2:6, 3:7] = 7
-    (x, y) = plot.outlines(square, pixel_size=0.5)[7].T
-    assert (x.min(), x.max(), y.min(), y.max()) == (1.25, 3.25, 0.75, 2.75)
-
-
-def test_figure_labels_have_units(nerve, table):
-    """Every axis says what it shows, and in which unit."""
-    figure = plot.fibre_figure(nerve.micrograph, nerve.axons, table)
-    state = hv.renderer("bokeh").get_plot(figure).state
-    labels = {axis.axis_label for axis in state.select({"type": Axis})}
-    assert {"x (µm)", "y (µm)", "fibre diameter (µm)", "g-ratio (by area)"} <= labels
-    assert "axon diameter (µm)" in labels
-
-
 def test_learning_curve_shows_every_column():
     """Losses and Dice are drawn apart, each under its name."""
     names = ["train_loss", "valid_loss", "dice_background", "dice_unmyelinated_axon"]
@@ -176,14 +152,3 @@ def test_learning_curve_without_validation():
         {"epoch": [0, 1], "train_loss": [1.0, 0.5], "valid_loss": None, "dice_axon": None}
     )
     assert hv.renderer("bokeh").get_plot(plot.learning_curve(history))
-
-
-@pytest.mark.parametrize("value", [0, 2])
-def test_figure_without_fibres(value):
-    """No fibre at all, or an axon without myelin, still gives a figure."""
-    labels = np.zeros((20, 20), np.uint8)
-    labels[5:9, 5:9] = value
-    axons, fibres = objects.label_fibres(labels, pixel_size=0.1)
-    table = measure.measure_fibres(axons, fibres, pixel_size=0.1)
-    figure = plot.fibre_figure(Micrograph(np.zeros((20, 20)), 0.1), axons, table)
-    assert hv.renderer("bokeh").get_plot(figure)

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from steps import FIRST_RUN_MS, cell_with, run_all, wait_until
 
-from axonlab import plot
+from axonlab import plot_fibres
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def test_tour_in_jupyterlab(tour):
     figure.scroll_into_view_if_needed()
     figure.locator("canvas").first.wait_for()
     tour.wait_for_timeout(2000)
-    before = count_colour(figure, plot.AXON)
+    before = count_colour(figure, plot_fibres.AXON)
     figure.locator("[title='Box Select']").first.click()
     scatter = figure.locator(".bk-Figure").nth(1)
     box = scatter.bounding_box()
@@ -49,7 +49,7 @@ def test_tour_in_jupyterlab(tour):
     tour.mouse.move(x + 0.4 * box["width"], y + 0.5 * box["height"], steps=8)
     tour.mouse.up()
     # what is not selected fades in all plots
-    wait_until(lambda: count_colour(figure, plot.AXON) < 0.8 * before, tour)
+    wait_until(lambda: count_colour(figure, plot_fibres.AXON) < 0.8 * before, tour)
 
 
 def test_overlay_switch_hides_a_class(tour):
