@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import Any
 
 from axonlab.widgets.doctor import DoctorWidget
+from axonlab.widgets.explorer import FibreExplorer
 from axonlab.widgets.form import Form
 from axonlab.widgets.gallery import Gallery
 from axonlab.widgets.job import JobWidget
@@ -12,6 +13,7 @@ from axonlab.widgets.overlay import OverlayView
 
 __all__ = [
     "DoctorWidget",
+    "FibreExplorer",
     "Form",
     "Gallery",
     "JobWidget",

@@ -1,0 +1,81 @@
+"""The table of the fibres that are shown; the selected ones are marked in it."""
+
+from __future__ import annotations
+
+import pandas as pd
+import panel as pn
+import param
+from bokeh.models.widgets.tables import NumberFormatter
+
+from axonlab import plot_fibres
+from axonlab.explore import Exploration
+from axonlab.plot_fibres import label_of
+
+ROWS = 8
+"""Of a page."""
+
+MEASURES = ["fibre_id", "fibre_diameter_um", "axon_diameter_um", "myelin_thickness_um"]
+TRUTHS = ["is_myelinated", "touches_border"]
+
+
+class FibreTable(pn.viewable.Viewer):  # type: ignore[misc]  # panel has no types
+    """Click on a row to select its fibre; with Ctrl or Shift, select several.
+
+    Parameters
+    ----------
+    exploration : Exploration
+    """
+
+    def __init__(self, exploration: Exploration) -> None:
+        super().__init__()
+        self._exploration = exploration
+        columns = [*MEASURES, *plot_fibres.g_ratios(exploration.correction.table), *TRUTHS]
+        self.table = pn.widgets.Tabulator(
+            self._rows(),
+            show_index=False,
+            disabled=True,
+            pagination="remote",
+            page_size=ROWS,
+            selectable=True,
+            layout="fit_data_stretch",
+            sizing_mode="stretch_width",
+            theme="simple",
+            formatters={label_of(column): _formatter(column) for column in columns},
+            text_align={label_of(c): "center" if c in TRUTHS else "right" for c in columns},
+        )
+        exploration.param.watch(self._refill, ["shown", "g_ratio"])
+        exploration.param.watch(self._mark, ["shown", "selection"])
+        self.table.param.watch(self._pick, "selection")
+
+    def _rows(self) -> pd.DataFrame:
+        columns = [*MEASURES, self._exploration.g_ratio, *TRUTHS]
+        rows = self._exploration.shown[columns].reset_index(drop=True)
+        return rows.rename(columns=label_of)
+
+    def _refill(self, *events: param.parameterized.Event) -> None:
+        self.table.param.update(value=self._rows(), selection=[])
+
+    def _places(self) -> list[int]:
+        """Return the rows of the selected fibres."""
+        ids = self._exploration.shown["fibre_id"]
+        return ids.isin(self._exploration.selection).to_numpy().nonzero()[0].tolist()
+
+    def _mark(self, *events: param.parameterized.Event) -> None:
+        places = self._places()
+        self.table.selection = places
+        if places:
+            self.table.page = places[0] // ROWS + 1
+
+    def _pick(self, event: param.parameterized.Event) -> None:
+        if sorted(event.new) != self._places():
+            ids = self._exploration.shown["fibre_id"].iloc[event.new]
+            self._exploration.selection = sorted(ids.tolist())
+
+    def __panel__(self) -> pn.widgets.Tabulator:
+        return self.table
+
+
+def _formatter(column: str) -> object:
+    if column in TRUTHS:
+        return {"type": "tickCross", "crossElement": False}
+    return NumberFormatter(format="0" if column == "fibre_id" else "0.000")
