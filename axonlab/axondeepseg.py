@@ -58,7 +58,8 @@ def to_axondeepseg(fibres: pd.DataFrame, *, pixel_size: float) -> pd.DataFrame:
     `solidity`, which there is some per cent lower, for a disc of 100 pixels by a tenth. `gratio`
     is NaN where there is no myelin; there it is 1, or NaN. Axons of the class without myelin have
     a file of their own there: to make two, select rows by `is_myelinated` before. `orientation` is
-    in radians, from the axis of the rows to the major axis, between -π/2 and π/2.
+    in radians, from the axis of the rows to the major axis, between -π/2 and π/2; NaN of round
+    axons.
 
     Examples
     --------

@@ -67,6 +67,9 @@ def measure_fibres(
 
     Notes
     -----
+    What is axon and what is myelin is what the masks say: the inner tongue is of the axon if it
+    was labelled so.
+
     Equivalent diameter :math:`d = \sqrt{4A/\pi}`, circularity :math:`4\pi A/P^2`. Second moments
     count each pixel as a square (1/12 pixel² per axis), and so does the Feret diameter: that of an
     upright rectangle is its shorter side. Solidity counts the pixels whose centres lie in the

@@ -326,6 +326,18 @@ def test_huge_sparse_ids_take_no_memory() -> None:
     assert peak < 20e6
 
 
+def test_memory_goes_with_the_outlines() -> None:
+    """Beside the two images, measuring holds some bytes per pixel."""
+    tile = np.pad(np.ones((60, 60), np.int32), 20)
+    fibres = np.kron(np.arange(1, 401, dtype=np.int32).reshape(20, 20), tile)
+    axons = np.where(ndimage.binary_erosion(fibres > 0, iterations=9), fibres, 0)
+    tracemalloc.start()
+    measure_fibres(axons, fibres, pixel_size=0.1)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8 * fibres.size
+
+
 def test_far_from_the_origin_nothing_is_lost() -> None:
     """Moments of an object at the far end of a wide image are those near the origin."""
     near = np.zeros((12, 12), np.int32)
