@@ -154,7 +154,8 @@ def summarise_regions(
     -----
     A fibre is of the region in which its centre lies: each is counted once, in one region. Those
     in the counting frame, over the area that the region has within the frame, give its density;
-    where a region is the whole field, that is the density of the field.
+    where a region is the whole field, that is the density of the field. Where it reaches the edge
+    of the field this is right on average: what two sides leave out, the other two bring in.
     """
     return quantities(region_sums(fibres, labels, regions, pixel_size=pixel_size))
 
