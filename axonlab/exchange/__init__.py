@@ -38,7 +38,7 @@ from axonlab.micrograph import (
     check_labels,
 )
 
-__all__ = ["FORMATS", "read", "write", "write_bids"]
+__all__ = ["FORMATS", "read", "write", "write_bids", "write_fibres"]
 
 FORMATS = {
     "imagej": (".zip", ".roi"),
@@ -203,6 +203,48 @@ def write(
     else:
         content = write_cellpose(objects, CLASS_COLOURS[int(classes[-1])], image=str(image))
     return write_bytes(path, content, overwrite=overwrite)
+
+
+def write_fibres(
+    path: str | Path,
+    axons: NDArray[np.int32],
+    fibres: NDArray[np.int32],
+    *,
+    overwrite: bool = False,
+) -> Path:
+    """Write measured fibres for QuPath or ImageJ, called by their `fibre_id` in the table.
+
+    Every axon is an object and so is its myelin, of which `write` would make one object where
+    sheaths touch.
+
+    Parameters
+    ----------
+    path : path
+        ``.geojson`` for QuPath, ``.zip`` of ROIs for ImageJ.
+    axons, fibres : (H, W) int32 array
+        Object ids, as from `axonlab.objects.label_fibres`.
+    overwrite : bool
+
+    Raises
+    ------
+    FileExistsError
+        If the file exists and `overwrite` is false.
+    ValueError
+        If the suffix is another one, or the images differ in shape.
+    """
+    writers: dict[str, Any] = {".geojson": dialects.write_geojson, ".zip": dialects.write_imagej}
+    write_as = writers.get(Path(path).suffix.lower())
+    if write_as is None:
+        raise ValueError(
+            f"{path}: fibres are written as .geojson (QuPath) or .zip (ImageJ). For an object "
+            "image use axonlab.io.write_objects."
+        )
+    if axons.shape != fibres.shape:
+        raise ValueError(
+            f"{path}: axons of shape {axons.shape} and fibres of {fibres.shape}: both must show "
+            "the same image at the same size."
+        )
+    return write_bytes(path, write_as(*painting.pieces_of(axons, fibres)), overwrite=overwrite)
 
 
 def write_bids(

@@ -87,9 +87,21 @@ def read_imagej(content: bytes, shape: Shape) -> Found:
     return Found(drawn, skipped)
 
 
-def write_imagej(objects: NDArray[np.int32], classes: NDArray[np.uint8], *, single: bool) -> bytes:
-    """Encode a ``.zip`` of ROIs, or the `single` one there is as ``.roi``."""
-    rois = [_roi(rings, int(classes[n]), f"{n:05d}") for n, rings in trace(objects).items()]
+def write_imagej(
+    objects: NDArray[np.int32],
+    classes: NDArray[np.uint8],
+    numbers: Sequence[str] = (),
+    *,
+    single: bool = False,
+) -> bytes:
+    """Encode a ``.zip`` of ROIs, or the `single` one there is as ``.roi``.
+
+    They are called by their class and number: that in `objects`, or else what `numbers` has there.
+    """
+    rois = [
+        _roi(rings, int(classes[n]), numbers[n] if numbers else f"{n:05d}")
+        for n, rings in trace(objects).items()
+    ]
     if single:
         return rois[0].tobytes()
     buffer = io.BytesIO()
@@ -122,8 +134,10 @@ def read_geojson(content: Any) -> Found:
     return Found(drawn, skipped)
 
 
-def write_geojson(objects: NDArray[np.int32], classes: NDArray[np.uint8]) -> bytes:
-    """Encode a FeatureCollection of annotations."""
+def write_geojson(
+    objects: NDArray[np.int32], classes: NDArray[np.uint8], numbers: Sequence[str] = ()
+) -> bytes:
+    """Encode a FeatureCollection of annotations, called by `numbers` if there are any."""
     features = []
     for number, rings in trace(objects).items():
         class_id = int(classes[number])
@@ -136,7 +150,8 @@ def write_geojson(objects: NDArray[np.int32], classes: NDArray[np.uint8]) -> byt
                 "properties": {
                     "objectType": "annotation",
                     "classification": {"name": NAMES[class_id], "color": colour},
-                },
+                }
+                | ({"name": numbers[number]} if numbers else {}),
             }
         )
     return _json({"type": "FeatureCollection", "features": features})

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from skimage import measure
 
 from axonlab.exchange.dialects import NAMES, Drawn, RefusedError, some
 from axonlab.exchange.polygons import Shape
@@ -179,3 +180,34 @@ def objects_of(labels: NDArray[np.uint8]) -> tuple[NDArray[np.int32], NDArray[np
         np.add(objects, pieces + np.int32(len(classes) - 1), out=objects, where=mask)
         classes += [class_id] * n
     return objects, np.array(classes, np.uint8)
+
+
+def pieces_of(
+    axons: NDArray[np.int32], fibres: NDArray[np.int32]
+) -> tuple[NDArray[np.int32], NDArray[np.uint8], list[str]]:
+    """Number the connected pieces of every axon and of its myelin.
+
+    Returns
+    -------
+    objects : (H, W) int32 array
+    classes : (N + 1,) uint8 array
+    numbers : list of str
+        What each piece is called: the id of its fibre, and which piece it is after the first.
+    """
+    inner = measure.label(axons, connectivity=1)  # type: ignore[no-untyped-call]
+    outer = measure.label(np.where(axons == 0, fibres, 0), connectivity=1)  # type: ignore[no-untyped-call]
+    n_inner = int(inner.max())
+    objects = np.where(inner > 0, inner, outer + n_inner * (outer > 0)).astype(np.int32)
+    fibre_of = np.zeros(int(objects.max()) + 1, np.int32)
+    fibre_of[objects] = fibres
+    classes = np.full(len(fibre_of), CLASSES["myelin"], np.uint8)
+    has_myelin = np.isin(fibre_of, fibre_of[n_inner + 1 :])
+    classes[: n_inner + 1] = CLASSES["unmyelinated axon"]
+    classes[: n_inner + 1][has_myelin[: n_inner + 1]] = CLASSES["axon"]
+    classes[0] = CLASSES["background"]
+    seen: Counter[tuple[int, int]] = Counter()
+    numbers = []
+    for piece in zip(fibre_of.tolist(), classes.tolist(), strict=True):
+        seen[piece] += 1
+        numbers.append(f"{piece[0]:05d}" + (f"-{seen[piece]}" if seen[piece] > 1 else ""))
+    return objects, classes, numbers
