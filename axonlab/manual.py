@@ -161,7 +161,8 @@ def read_measurements(
         1 in its order. `inner_…` and `g_ratio_inner` are of the inner edge of the myelin, which
         is the axon with its inner tongue; `axon_line_um` is a line drawn by hand. Diameters of
         circles, `myelin_thickness_um` and `g_ratio` are added where areas or diameters give
-        them. Columns of another meaning are left out.
+        them. `centroid_…` are where the fibre is; AxonDeepSeg tells where its axon is. Columns of
+        another meaning are left out.
 
     Raises
     ------
