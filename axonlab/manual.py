@@ -171,6 +171,8 @@ def read_measurements(
     ValueError
         If the headings are not understood, a unit or the pixel size is missing, numbers are no
         numbers or negative, or diameters are absurd in the unit.
+    ImportError
+        If the package for Excel or Parquet is not installed.
 
     Notes
     -----
@@ -195,12 +197,12 @@ def read_measurements(
         found = _translated(table, dialect.split()[0], scale, name)
     if dialect == "axondeepseg":
         found = _told_by_ellipses(found)
-    elif dialect == "aimseg":  # there, 0 is an outline that is missing
-        found = found.replace({c: {0: np.nan} for c in _sizes(found)})
     elif dialect == "imagej pairs":
         found = _paired(found, name)
-    elif dialect in IMAGEJ:
-        found = _of("axon" if dialect == "imagej axons" else "fibre", found)
+    elif dialect != "axonlab":  # no outline has no area: 0 is one that is missing, or a line
+        found = found.replace({c: {0: np.nan} for c in _sizes(found)})
+    if dialect in ("imagej axons", "imagej fibres"):
+        found = _of(dialect.removeprefix("imagej ").removesuffix("s"), found)
     found = _derived(found)
     _check(found, name)
     return _numbered(found, name)

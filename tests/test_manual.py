@@ -116,9 +116,13 @@ def test_imagej_outlines_and_lines(what: str) -> None:
     assert table[f"{what}_diameter_um"].iloc[1] == pytest.approx(2)
     assert table[f"{what}_perimeter_um"].iloc[2] == 3.2
     lines = read_measurements(
-        " ,Angle,Length\n1,10,20\n2,0,30", unit="px", pixel_size=SIZE, dialect=f"imagej {what}s"
+        " ,Area,Angle,Length\n1,0,10,20\n2,0,0,30",
+        unit="px",
+        pixel_size=SIZE,
+        dialect=f"imagej {what}s",
     )
     assert lines[f"{what}_line_um"].tolist() == [2, 3]
+    assert lines[f"{what}_diameter_um"].isna().all()
 
 
 def test_a_list_of_ones_own() -> None:
