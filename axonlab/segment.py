@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from itertools import product
@@ -220,6 +220,39 @@ def disagreement(micrograph: Micrograph, model: str | Path | Model) -> NDArray[n
     return np.where(micrograph.blank, 0, resize(bits.clip(min=0), micrograph.pixels.shape))
 
 
+def opinions(micrograph: Micrograph, model: str | Path | Model) -> Iterator[NDArray[np.uint8]]:
+    """Segment a micrograph in several ways that are equally good, one after another.
+
+    They are for `axonlab.spread.measure_members`: where they differ, so may a measurement.
+
+    Parameters
+    ----------
+    micrograph : Micrograph
+    model : str, path or Model
+
+    Yields
+    ------
+    (H, W) uint8 array
+        Class ids by each member of an ensemble; by any other model, from each of the eight
+        orientations of the micrograph.
+
+    Raises
+    ------
+    ValueError, MemoryError
+        As `segment` does.
+    """
+    if not isinstance(model, Model):
+        model = load_model(model)
+    if isinstance(model.network, Ensemble):
+        for member in model.network.members:
+            yield segment(micrograph, replace(model, network=member)).labels
+        return
+    for orientation in ORIENTATIONS:
+        turned = replace(micrograph, pixels=_turn(micrograph.pixels, *orientation))
+        labels = segment(turned, model).labels
+        yield np.ascontiguousarray(_turn_back(labels, *orientation))
+
+
 def predict(
     network: nn.Module,
     pixels: NDArray[np.float32],
@@ -313,16 +346,25 @@ def predict_turned(
         def tell_part(share: float, done: int = done) -> None:
             tell((done + share) / n)
 
-        turned = np.rot90(pixels.T if mirrored else pixels, turns)
+        turned = _turn(pixels, mirrored, turns)
         seen = predict(network, turned, tile=tile, temperature=temperature, tell=tell_part)
-        back = np.rot90(seen, -turns, axes=(1, 2))
-        part = (back.transpose(0, 2, 1) if mirrored else back) / np.float32(n)
+        part = _turn_back(seen, mirrored, turns) / np.float32(n)
         if total is None:
             total = part
         else:
             total += part
     assert total is not None
     return total
+
+
+def _turn(planes: NDArray[Any], mirrored: bool, turns: int) -> NDArray[Any]:
+    """Mirror (…, H, W) by the diagonal, then turn it by so many right angles."""
+    return np.rot90(planes.swapaxes(-1, -2) if mirrored else planes, turns, axes=(-2, -1))
+
+
+def _turn_back(planes: NDArray[Any], mirrored: bool, turns: int) -> NDArray[Any]:
+    back = np.rot90(planes, -turns, axes=(-2, -1))
+    return back.swapaxes(-1, -2) if mirrored else back
 
 
 def _window(start: int, tile: int, halo: int, length: int) -> tuple[slice, slice]:

@@ -520,3 +520,15 @@ def test_provenance_tells_image_and_model(model: Model, tmp_path: Path) -> None:
     assert written["classes"] == result.classes == CLASS_NAMES
     assert len(written["model_sha256"]) == 64
     assert np.array_equal(result.labels, segment.segment(micrograph, model).labels)
+
+
+def test_opinions_of_the_eight_orientations(model: Model) -> None:
+    """One segmentation per orientation, turned back; a turned micrograph gives the same ones."""
+    micrograph = Micrograph(np.random.default_rng(4).random((40, 56)), pixel_size=0.1)
+    one = list(segment.opinions(micrograph, model))
+    assert len(one) == 8
+    assert all(labels.shape == (40, 56) for labels in one)
+    np.testing.assert_array_equal(one[0], segment.segment(micrograph, model).labels)
+    turned = replace(micrograph, pixels=np.rot90(micrograph.pixels))
+    other = [np.rot90(labels, -1).copy() for labels in segment.opinions(turned, model)]
+    assert sorted(a.tobytes() for a in one) == sorted(b.tobytes() for b in other)
