@@ -7,15 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from axonlab import io
 from axonlab.micrograph import UNLABELLED
+from axonlab.object_scores import object_scores
 from axonlab.objects import label_fibres
+from axonlab.phantom import nerve
 
 LABELS = arrays(
     np.uint8,
@@ -275,3 +279,161 @@ def test_errors(shape: tuple[int, ...], pixel_size: float, message: str) -> None
     """Volumes, empty images and absurd pixel sizes are refused."""
     with pytest.raises(ValueError, match=message):
         label_fibres(np.zeros(shape, np.uint8), pixel_size=pixel_size)
+
+
+def bells(disc: Callable[..., Any], neck: int, value: int = 3) -> NDArray[np.uint8]:
+    """Draw two discs of radius 20 that are joined by a bar, a number of pixels wide."""
+    labels = np.zeros((60, 120), np.uint8)
+    for x in (35, 81):
+        labels[disc(labels.shape, (30, x), 20)] = value
+    labels[30 - neck // 2 : 30 - neck // 2 + neck, 35:82] = value
+    return labels
+
+
+@pytest.mark.parametrize("turn", [0, 30, 45, 67, 90])
+@pytest.mark.parametrize("neck", [3, 5, 15, 24])
+def test_unmyelinated_axons_are_cut_at_a_neck(
+    neck: int, turn: int, disc: Callable[..., Any]
+) -> None:
+    """Two discs joined by a bridge are two axons, each of them whole, however they lie."""
+    labels = ndimage.rotate(bells(disc, neck), turn, order=0)
+    axons, fibres = label_fibres(labels, pixel_size=0.01)
+    check(axons, fibres)
+    assert np.array_equal(axons > 0, labels > 0)
+    areas = np.bincount(axons.ravel())[1:]
+    assert len(areas) == 2
+    assert areas.min() > 0.95 * areas.max()
+
+
+@pytest.mark.parametrize("neck", [31, 38])
+def test_a_waist_is_no_neck(neck: int, disc: Callable[..., Any]) -> None:
+    """What is nearly as wide as its ends is one axon."""
+    assert label(bells(disc, neck))[0].max() == 1
+
+
+def test_which_classes_are_cut(disc: Callable[..., Any]) -> None:
+    """Myelinated axons are cut on demand alone, and nothing when nothing is to be."""
+    for value, name in ((2, "axon"), (3, "unmyelinated axon")):
+        labels = bells(disc, 5, value)
+        found = {
+            wanted: int(label_fibres(labels, pixel_size=1, separate=wanted)[0].max())
+            for wanted in [(), ("axon",), ("unmyelinated axon",)]
+        }
+        assert found == {wanted: 1 + (name in wanted) for wanted in found}
+
+
+def test_cut_axons_divide_their_sheath(disc: Callable[..., Any]) -> None:
+    """Two axons with a bridge in one sheath become two fibres."""
+    labels = ndimage.binary_dilation(bells(disc, 5) > 0, iterations=6).astype(np.uint8)
+    labels[bells(disc, 5) > 0] = 2
+    axons, fibres = label_fibres(labels, pixel_size=1, separate=("axon",))
+    check(axons, fibres)
+    areas = np.bincount(fibres.ravel())[1:]
+    assert len(areas) == 2
+    assert areas.min() > 0.95 * areas.max()
+
+
+@pytest.mark.parametrize("turn", [0, 20, 45])
+@pytest.mark.parametrize("shape", ["ellipse", "banana", "C", "ring", "triangle", "tail", "cut"])
+def test_shapes_that_stay_whole(shape: str, turn: int, disc: Callable[..., Any]) -> None:
+    """Elongated, curved and hollow axons have no neck, and thin tails are no axons."""
+    size = (160, 160)
+    y, x = np.indices(size) - 80
+    ring = np.abs(np.hypot(y, x) - 45) < 14
+    mask = {
+        "ellipse": (x / 70) ** 2 + (y / 12) ** 2 < 1,
+        "banana": ring & (y > 10),
+        "C": ring & ~((np.abs(y) < 20) & (x > 0)),
+        "ring": disc(size, (80, 80), 50) & ~disc(size, (80, 95), 25),
+        "triangle": (y < 50) & (y > -50) & (np.abs(x) < (y + 50) / 2),
+        "tail": disc(size, (80, 60), 25) | ((np.abs(y) < 3) & (x > 0) & (x < 60)),
+        "cut": disc(size, (0, 80), 50) | disc(size, (159, 80), 15),
+    }[shape]
+    labels = ndimage.rotate(3 * mask.astype(np.uint8), turn, order=0, reshape=shape != "cut")
+    assert label(labels)[0].max() == components(labels == 3).max()
+
+
+def test_axons_of_few_pixels_are_not_cut(disc: Callable[..., Any]) -> None:
+    """Outlines of tiny axons have necks by chance."""
+    labels = bells(disc, 2)[::6, ::6]
+    assert label(labels)[0].max() == 1
+
+
+def test_small_parts_are_left_out(disc: Callable[..., Any]) -> None:
+    """The smallest diameter holds for what was cut off, too."""
+    labels = bells(disc, 5)
+    labels[disc(labels.shape, (30, 81), 21)] = 0
+    labels[disc(labels.shape, (30, 66), 10)] = 3
+    assert label(labels)[0].max() == 2
+    axons, _ = label(labels, min_axon_diameter=25)
+    assert np.bincount(axons.ravel())[1:] == pytest.approx(np.pi * 20**2, rel=0.03)
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    arrays(np.uint8, st.tuples(st.integers(1, 14), st.integers(1, 14)), elements=st.integers(0, 9))
+)
+def test_shared_myelin_goes_to_the_nearest_axon(seeds: NDArray[np.uint8]) -> None:
+    """In one sheath around many axons no pixel's axon is a pixel farther than the nearest."""
+    labels = np.where(seeds == 0, 2, 1).astype(np.uint8)
+    axons, fibres = label(labels)
+    if axons.any():
+        nearest = ndimage.distance_transform_edt(axons == 0)
+        for i in range(1, fibres.max() + 1):
+            own = ndimage.distance_transform_edt(axons != i)
+            assert (own - nearest)[fibres == i].max() < 1
+
+
+@pytest.mark.parametrize(("modality", "least"), [("sem", 0.94), ("bright field", 0.94)])
+def test_fibres_of_phantoms(modality: str, least: float) -> None:
+    """Of touching fibres nearly all are found, with borders that are nearly right."""
+    phantom = nerve((900, 900), modality=modality, seed=4)
+    _, found = label_fibres(phantom.labels, pixel_size=phantom.micrograph.pixel_size)
+    has_axon = np.isin(phantom.fibres, phantom.axons[phantom.axons > 0])
+    scores = object_scores(found, np.where(has_axon, phantom.fibres, 0))
+    assert scores["f1"] > 0.99
+    assert scores["panoptic_quality"] > least
+
+
+def test_touching_unmyelinated_axons_of_a_phantom() -> None:
+    """Cutting frees most of the unmyelinated axons that touch, and breaks few."""
+    phantom = nerve((1000, 1000), modality="tem", seed=1)
+    wanted = {"separate": ("unmyelinated axon",), "whole": ()}
+    size = phantom.micrograph.pixel_size
+    scores = {
+        name: object_scores(
+            label_fibres(phantom.labels, pixel_size=size, separate=classes)[0], phantom.axons
+        )
+        for name, classes in wanted.items()
+    }
+    assert scores["separate"]["panoptic_quality"] > scores["whole"]["panoptic_quality"] + 0.1
+
+
+def test_touching_sheaths_of_real_fibres(data_folder: Path) -> None:
+    """Where lines between sheaths are filled with myelin, the same fibres are found.
+
+    The manual masks of `mouse-tem` leave a line of 1 or 2 pixels between sheaths that touch, so
+    that every piece is one fibre: this is the truth.
+    """
+    counts = []
+    for mask in sorted((data_folder / "mouse-tem").glob("derivatives/**/*axonmyelin-manual.png")):
+        labels = io.read_labels(mask)
+        truth, n = ndimage.label(labels > 0)
+        around = np.ones((5, 5))
+        lowest = ndimage.minimum_filter(np.where(truth, truth, n + 1), footprint=around)
+        highest = ndimage.maximum_filter(truth, footprint=around)
+        line = (labels == 0) & (highest > lowest)
+        found = label_fibres(np.where(line, 1, labels).astype(np.uint8), pixel_size=0.00493)[1]
+        truth[np.isin(truth, np.setdiff1d(truth, truth[labels == 2]))] = 0
+        counts.append(object_scores(np.where(line, 0, found), truth))
+    table = pd.DataFrame(counts)
+    total = table[["true_positives", "false_positives", "false_negatives"]].sum()
+    assert total.sum() > 200
+    assert total[["false_positives", "false_negatives"]].sum() <= 2
+    assert (table["panoptic_quality"] > 0.9).all()
+
+
+def test_unknown_classes_are_not_cut() -> None:
+    """Only axons have necks to be cut at."""
+    with pytest.raises(ValueError, match="myelin"):
+        label_fibres(np.zeros((2, 3), np.uint8), pixel_size=1, separate=("myelin",))
