@@ -37,8 +37,8 @@ _COLUMNS = {
 }
 
 _FIELD = {
-    "style": {"description_width": "9em"},
-    "layout": {"width": "320px"},
+    "style": {"description_width": "11em"},
+    "layout": {"width": "340px"},
     "continuous_update": False,
 }
 _SLIDER = {"min": 0, "max": 1, "step": 0.05, "readout": False} | _FIELD
@@ -52,6 +52,7 @@ _LOOK = """<style>
 .axonlab-status th, .axonlab-status td { padding: 2px 14px 2px 0; vertical-align: top;
   text-align: left; border-top: 1px solid var(--jp-border-color2, #ccc); }
 .axonlab-status .axonlab-number { text-align: right; font-variant-numeric: tabular-nums; }
+.axonlab-status th, .axonlab-status td:first-child { white-space: nowrap; }
 .axonlab-status td:last-child { overflow-wrap: anywhere; min-width: 16em; }
 </style>"""
 
