@@ -155,7 +155,7 @@ class FolderRun:
         the image), `seconds`, and as `remark` why it failed or what speaks against its pixel size.
         """
         table = pd.DataFrame([{"image": name, **vars(row)} for name, row in self._rows.items()])
-        numbers = dict.fromkeys(["pixel_size_um", "uncertainty_bits", "seconds"], float)
+        numbers = dict.fromkeys(["pixel_size_um", "uncertainty_bits", "seconds"], "float64")
         return table.astype({"fibres": "Int64"} | numbers)
 
     def read(self, name: str) -> Micrograph:

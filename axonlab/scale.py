@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -139,7 +140,8 @@ def suggest_scale(scales: pd.DataFrame, *, learnt_diameter: float) -> pd.Series:
             "other factors, or a model for this kind of image."
         )
     ratio = np.log(found["fibre_diameter_um"] / learnt_diameter).abs()
-    return found.loc[ratio.idxmin()]
+    nearest: pd.Series[Any] = found.loc[ratio.idxmin()]
+    return nearest
 
 
 def plausible_fibres(fibres: pd.DataFrame) -> pd.DataFrame:

@@ -168,7 +168,9 @@ def entropy(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
     >>> entropy(np.float32([[[0.5, 1]], [[0.5, 0]]]))
     array([[1., 0.]], dtype=float32)
     """
-    nats: NDArray[np.float32] = entr(probabilities).sum(0)
+    nats = np.zeros(probabilities.shape[1:], np.float32)
+    for plane in probabilities:  # one after another, to save memory
+        nats += entr(plane)
     return nats / np.float32(np.log(2))
 
 

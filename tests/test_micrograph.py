@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import FrozenInstanceError
 
 import numpy as np
@@ -222,3 +223,13 @@ def test_shape_at_scales(height: int, width: int, size: float, factor: int) -> N
 def test_shape_at_never_vanishes() -> None:
     """However coarse the wanted pixels, one is left."""
     assert shape_at((3, 500), 0.01, 1.0) == (1, 5)
+
+
+def test_grey_values_are_known_again_by_their_hash():
+    """However they lie in memory and are called; any other grey value is another image."""
+    pixels = np.arange(12, dtype=np.float32).reshape(3, 4)
+    seen = Micrograph(pixels, pixel_size=0.1)
+    assert seen.sha256 == hashlib.sha256(pixels.tobytes()).hexdigest()
+    assert Micrograph(np.asfortranarray(pixels), 0.2, "other").sha256 == seen.sha256
+    assert Micrograph(pixels.T, 0.1).sha256 != seen.sha256
+    assert Micrograph(pixels + 1e-6 * (pixels == 1), 0.1).sha256 != seen.sha256

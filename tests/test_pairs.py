@@ -14,7 +14,7 @@ from axonlab import data, io
 from axonlab.autosave import open_labelling
 from axonlab.formats import encode_tiff
 from axonlab.micrograph import Micrograph
-from axonlab.pairs import LAYOUTS, Pair, find_pairs
+from axonlab.pairs import LAYOUTS, Pair, find_images, find_pairs
 
 ADS = np.zeros((24, 32), np.uint8)
 ADS[4:14, 4:14], ADS[6:12, 6:12] = 127, 255
@@ -301,3 +301,24 @@ def test_nothing_to_pair_is_an_error(folder: str, bids: Path) -> None:
 def test_data_offers_them_too() -> None:
     """Older code finds pairs where it did."""
     assert (data.find_pairs, data.Pair) == (find_pairs, Pair)
+
+
+# --- images
+
+
+def test_images_are_found_without_their_masks(bids: Path, tmp_path: Path) -> None:
+    """Also those that nobody has labelled; masks, overlays of labellings and notes are none."""
+    write(bids / "more", "a.png", "a_seg-axonmyelin.png", "b.tif", "b_mask.tif")
+    io.write_bytes(bids / "more" / "notes.txt", b"")
+    found = find_images(bids)
+    assert found == sorted(found) and len(found) == 8
+    assert [path.name for path in found if path.parent.name == "more"] == ["a.png", "b.tif"]
+    assert {pair.image for pair in find(bids)[0]} <= set(found)
+
+
+def test_no_images(tmp_path: Path) -> None:
+    """A folder without any, and none at all, are told apart."""
+    with pytest.raises(ValueError, match=r"no images found.*\.png"):
+        find_images(tmp_path)
+    with pytest.raises(NotADirectoryError, match="no such folder"):
+        find_images(tmp_path / "none")

@@ -1,12 +1,17 @@
 """Widgets without a browser: what they start with, and what they change."""
 
+import base64
+import re
+from io import BytesIO
 from types import SimpleNamespace
 
 import holoviews as hv
 import numpy as np
 from bokeh.models import GlyphRenderer, ImageRGBA
+from PIL import Image
 
-from axonlab import phantom, plot, widgets
+from axonlab import io, phantom, plot, widgets
+from axonlab.widgets.picture import contact_sheet
 
 hv.extension("bokeh")
 
@@ -49,3 +54,16 @@ def test_overlay_of_background_only():
     nerve = phantom.nerve((60, 80), seed=1)
     view = widgets.OverlayView(nerve.micrograph, np.zeros((60, 80), np.uint8))
     assert view.shown.options == []
+
+
+def test_a_contact_sheet(tmp_path):
+    """Small copies in their true shape, with captions that cannot do harm."""
+    pixels = np.zeros((300, 600, 3), np.uint8)
+    path = io.write_image(tmp_path / "a.png", pixels)
+    sheet = contact_sheet({"a": path, "<b>": path}, side=50)
+    pictures = re.findall(r'base64,([^"]+)" alt="([^"]+)"', sheet)
+    assert [alt for _, alt in pictures] == ["a", "&lt;b&gt;"]
+    for content, _ in pictures:
+        assert Image.open(BytesIO(base64.b64decode(content))).size == (50, 25)
+    assert "<figcaption" in sheet and "<b>" not in sheet
+    assert "figure" not in contact_sheet({})
