@@ -19,6 +19,7 @@ __all__ = [
     "batch",
     "blank",
     "bootstrap",
+    "bundle",
     "calibration",
     "data",
     "doctor",
