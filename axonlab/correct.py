@@ -284,6 +284,24 @@ class Correction:
             self._now.write(window, labels)
         return sorted(ids_in(self._now.fibres[window]))
 
+    def around(self, fibre_id: int) -> Box:
+        """Return the window of a fibre with as much around it: what to see while one redraws it.
+
+        Raises
+        ------
+        ValueError
+            If there is no such fibre.
+        """
+        [i] = self._check(fibre_id)
+        [row] = self._table[self._table["fibre_id"] == i].to_dict("records")
+        box = []
+        sides = zip(("top", "left"), ("bottom", "right"), self.labels.shape, strict=True)
+        for first, last, length in sides:
+            start, stop = int(row[f"{first}_px"]), int(row[f"{last}_px"])
+            margin = (stop - start) // 2
+            box.append(slice(max(0, start - margin), min(length, stop + margin)))
+        return box[0], box[1]
+
     def undo(self) -> bool:
         """Take the last edit back; return whether there was one."""
         return self._step("undo", self._done, self._undone)

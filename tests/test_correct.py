@@ -644,3 +644,14 @@ def test_open_says_what_is_wrong(tmp_path: Path) -> None:
     (tmp_path / "corrections.json").write_text('{"sha256": {}}')
     with pytest.raises(ValueError, match="format None"):
         Correction.open(tmp_path)
+
+
+def test_the_window_around_a_fibre() -> None:
+    """It holds the fibre and half of its size on every side, as far as there is an image."""
+    labels = np.zeros((40, 60), np.uint8)
+    labels[2:12, 20:30] = 1
+    labels[4:10, 22:28] = 2
+    correction = Correction(labels, pixel_size=0.1)
+    assert correction.around(1) == (slice(0, 17), slice(15, 35))
+    with pytest.raises(ValueError, match="7"):
+        correction.around(7)
