@@ -285,7 +285,7 @@ class Correction:
         return sorted(ids_in(self._now.fibres[window]))
 
     def around(self, fibre_id: int) -> Box:
-        """Return the window of a fibre with as much around it: what to see while one redraws it.
+        """Return the window of a fibre with half of its size on every side, to redraw it in.
 
         Raises
         ------

@@ -104,7 +104,7 @@ class Partition:
         box = self.boxes[fibre_id]
         classes = self.labels[box].copy()
         classes[_line(start, end, box) & (self.fibres[box] == fibre_id)] = CLASSES["background"]
-        self.merged -= {fibre_id}
+        self.merged = self.merged - {fibre_id}
         self._unsettled.append((box, {fibre_id}))
         self.write(box, classes)
 
@@ -132,7 +132,7 @@ class Partition:
             found = _boxes(np.where(self._among(fibres, ids), fibres, 0))
             self._place({i: _shift(found[i], window) if i in found else None for i in ids})
             self.next_id = max(self.next_id, *(i + 1 for i in ids), 1)
-        self.merged &= self.boxes.keys()
+        self.merged = self.merged.intersection(self.boxes)
 
     @property
     def touched(self) -> set[int]:

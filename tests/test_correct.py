@@ -79,7 +79,8 @@ def check(correction: Correction, min_axon_diameter: float = 0.0) -> None:
 def state(correction: Correction) -> tuple[Any, ...]:
     """Return a copy of everything that an undo brings back."""
     arrays = (correction.labels, correction.axons, correction.fibres)
-    return *(array.copy() for array in arrays), correction.table.copy(), correction.merged
+    merged = frozenset(correction.merged)
+    return *(array.copy() for array in arrays), correction.table.copy(), merged
 
 
 def is_same(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
@@ -98,8 +99,8 @@ def crowd(modality: str, seed: int) -> Labels:
 def drawn(seed: int) -> Labels:
     """Return coarse random classes with some noise: anything that a model could come up with."""
     rng = np.random.default_rng(seed)
-    shape, cell = rng.integers(1, 50, 2), rng.integers(2, 6)
-    share = rng.dirichlet([1, 3, 0.5, 0.2, 0.1])
+    shape, cell = rng.integers(1, 90, 2), rng.integers(2, 13)
+    share = rng.dirichlet([1, 2, 0.5, 0.5, 0.1])
     coarse = rng.choice([*CLASSES.values(), UNLABELLED], shape // cell + 1, p=share)
     labels = np.kron(coarse, np.ones((cell, cell)))[: shape[0], : shape[1]]
     noise = rng.choice([0, 1, 2], shape)
@@ -299,6 +300,9 @@ def test_split_parts_a_merged_fibre() -> None:
     assert correction.split(1, (0, 11), (9, 11)) == [1, 4]
     assert np.array_equal(correction.fibres, np.where(before == 2, 4, before))
     assert correction.merged == frozenset()
+    check(correction)
+    correction.undo()
+    assert correction.merged == frozenset({1})
     check(correction)
 
 
