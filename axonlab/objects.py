@@ -24,6 +24,7 @@ MIN_PART_RADIUS = 5
 """In pixels, of the largest disc within a part: outlines of smaller ones have necks by chance."""
 
 _MANY_BROKEN_LINES = 1 / 20  # of the rows or columns of an object; a convex one has none
+_GROUP = 1 << 15  # pixels that waves start from at once, more where they are of one piece
 _FREE = -1  # in place of an id: myelin that several axons may get
 
 Box = tuple[slice, slice]
@@ -167,31 +168,41 @@ def _grow_into_myelin(
     fibres: NDArray[np.int32] = owner[pieces]
     del pieces  # memory is dear
     np.copyto(fibres, axons, where=is_axon)
-    return _divide(fibres) if (n_axons_in > 1).any() else fibres
+    return _divide(fibres, piece_of_axon) if (n_axons_in > 1).any() else fibres
 
 
-def _divide(fibres: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Give every free pixel to the nearest axon that it hangs together with.
-
-    A wave spreads from all axons at once. Its pixels know how many rows and columns they are
-    from the pixel they started at, so that it is round; it enters free pixels by their edges, in
-    the order of that distance.
-    """
+def _divide(fibres: NDArray[np.int32], piece_of_axon: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Give every free pixel to the nearest axon that it hangs together with."""
     owner = np.pad(fibres, 1)  # a rim where nothing is free: no wave leaves the image
     flat = owner.reshape(-1)
-    pixels = np.flatnonzero(_beside_free(owner))
+    starts = np.flatnonzero(_beside_free(owner))
+    # Pieces have nothing to do with each other: some at a time, their pixels stay in the cache.
+    pieces = piece_of_axon[flat[starts]]
+    order = np.argsort(pieces, kind="stable")
+    _, first = np.unique(pieces[order], return_index=True)
+    ends_group = np.diff(first // _GROUP) > 0
+    for group in np.split(starts[order], first[1:][ends_group]):
+        _spread(group, flat, owner.shape[1])
+    return owner[1:-1, 1:-1].copy()
+
+
+def _spread(starts: NDArray[np.intp], flat: NDArray[np.int32], width: int) -> None:
+    """Let waves spread from some pixels of axons over the free ones, which become theirs.
+
+    The pixels of a wave know how many rows and columns they are from the pixel they started at,
+    so that it is round; it enters free pixels by their edges, in the order of that distance.
+    """
     index = np.int32 if flat.size <= np.iinfo(np.int32).max else np.int64
-    nothing = np.zeros(len(pixels), index)
-    wave = np.stack([pixels.astype(index), nothing, nothing, flat[pixels]])
+    nothing = np.zeros(len(starts), index)
+    wave = np.stack([starts.astype(index), nothing, nothing, flat[starts]])
     waiting = wave[:, :0]
-    while (waiting := np.concatenate([waiting, *_steps(wave, flat, owner.shape[1])], axis=1)).size:
+    while (waiting := np.concatenate([waiting, *_steps(wave, flat, width)], axis=1)).size:
         squared = waiting[1] ** 2 + waiting[2] ** 2
         is_near = squared < (int(np.sqrt(squared.min())) + 1) ** 2
         near = np.flatnonzero(is_near)
         wave = _first_to_arrive(waiting.take(near, axis=1), squared[near], flat)
         waiting = waiting.take(np.flatnonzero(~is_near), axis=1)
         flat[wave[0]] = wave[3]
-    return owner[1:-1, 1:-1].copy()
 
 
 def _beside_free(owner: NDArray[np.int32]) -> NDArray[np.bool_]:

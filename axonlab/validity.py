@@ -31,7 +31,7 @@ MIN_SOLIDITY = 0.85
 MAX_OPENING = 0.25
 """Share of an axon's outline that may lie on something else than its own myelin."""
 
-# All are chosen so that few fibres of manual masks are flagged: of 7700 in `rat-sem` and
+# They are chosen so that few fibres of manual masks are flagged: of 7700 in `rat-sem` and
 # `mouse-tem` 1 % each by MAX_SHARED and MIN_SOLIDITY, 0.5 % by MIN_RELATIVE_DIAMETER, 1 fibre by
 # MIN_HOLE and none by MAX_OPENING.
 
