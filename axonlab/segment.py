@@ -111,7 +111,9 @@ def segment(
     look = predict_turned if test_time_augmentation else predict
     coarse = look(model.network, pixels, tile=tile, temperature=card.temperature, tell=tell)
     own_shape = micrograph.pixels.shape
-    probabilities = np.stack([resize(plane, own_shape) for plane in coarse])
+    probabilities = np.empty((len(coarse), *own_shape), np.float32)
+    for own, plane in zip(probabilities, coarse, strict=True):
+        own[:] = resize(plane, own_shape)
     if "background" in card.classes:
         probabilities[:, micrograph.blank] = 0
         probabilities[card.classes.index("background"), micrograph.blank] = 1
