@@ -50,6 +50,7 @@ __all__ = [
     "pretrained",
     "propose",
     "publish",
+    "recover",
     "report",
     "results",
     "samples",

@@ -98,7 +98,7 @@ class Correction:
         )
         self._begin(partition, who, folder)
         self._trail: list[dict[str, Any]] = []
-        self._origin = hashlib.sha256(partition.labels.tobytes()).hexdigest()
+        self.origin = hashlib.sha256(partition.labels.tobytes()).hexdigest()
         self._known: dict[Path, dict[str, str]] = {}
 
     def _begin(self, partition: Partition, who: str, folder: str | Path | None) -> None:
@@ -112,6 +112,8 @@ class Correction:
         self._undone: deque[_Edit] = deque()
         self.listeners: list[Callable[[], None]] = []
         """Called without arguments after every change."""
+        self.saved = 0
+        """How many entries of the trail are in the folder."""
 
     @property
     def labels(self) -> NDArray[np.uint8]:
@@ -340,7 +342,7 @@ class Correction:
         content = {
             "format": FORMAT,
             "saved": _clock(),
-            "started_from_labels_sha256": self._origin,
+            "started_from_labels_sha256": self.origin,
             "pixel_size_um": self.pixel_size,
             "min_axon_diameter_um": self._now.min_axon_diameter,
             "merged": sorted(self.merged),
@@ -351,6 +353,7 @@ class Correction:
             target, MANIFEST, content, self._write, known=known, overwrite=overwrite
         )
         self.folder = target
+        self.saved = len(self._trail)
         return target
 
     @classmethod
@@ -386,7 +389,8 @@ class Correction:
         correction._begin(partition, who, folder)
         lines = (folder / "corrections.jsonl").read_text("utf-8").splitlines()
         correction._trail = [json.loads(line) for line in lines]
-        correction._origin = content["started_from_labels_sha256"]
+        correction.saved = len(correction._trail)
+        correction.origin = content["started_from_labels_sha256"]
         correction._known = {folder.resolve(): hashes}
         return correction
 
