@@ -59,8 +59,9 @@ def label_fibres(
     -------
     axons, fibres : (H, W) int32 array
         0 is background, ids run from 1 without gaps and are the same in both: first the axons of
-        class 2 in the order of their uppermost pixels, then unmyelinated ones. A fibre is its
-        axon and its myelin; myelin that touches no axon is background in both.
+        class 2 in the order of their uppermost pixels, then unmyelinated ones; what is cut off an
+        axon comes after the others of its class. A fibre is its axon and its myelin; myelin that
+        touches no axon is background in both.
 
     Raises
     ------
@@ -70,7 +71,8 @@ def label_fibres(
     Notes
     -----
     Pixels belong together when they share an edge, so that a background line one pixel wide
-    separates two fibres even where it runs diagonally.
+    separates two fibres even where it runs diagonally. What an axon encloses is not added to it;
+    `axonlab.validity` flags such holes.
 
     Myelin that several axons share goes to the nearest axon that it hangs together with: the
     border runs midway between the axons.
@@ -192,7 +194,8 @@ def _spread(starts: NDArray[np.intp], flat: NDArray[np.int32], width: int) -> No
     The pixels of a wave know how many rows and columns they are from the pixel they started at,
     so that it is round; it enters free pixels by their edges, in the order of that distance.
     """
-    index = np.int32 if flat.size <= np.iinfo(np.int32).max else np.int64
+    farthest = width**2 + (flat.size // width) ** 2
+    index = np.int32 if farthest <= np.iinfo(np.int32).max else np.int64
     nothing = np.zeros(len(starts), index)
     wave = np.stack([starts.astype(index), nothing, nothing, flat[starts]])
     waiting = wave[:, :0]

@@ -15,7 +15,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from axonlab import io
+from axonlab import io, objects
 from axonlab.micrograph import UNLABELLED
 from axonlab.object_scores import object_scores
 from axonlab.objects import label_fibres
@@ -30,7 +30,7 @@ LABELS = arrays(
 Objects = NDArray[np.int32]
 
 
-def label(labels: Any, **kwargs: float) -> tuple[Objects, Objects]:
+def label(labels: Any, **kwargs: Any) -> tuple[Objects, Objects]:
     """Label at 1 µm a pixel; digits in text are classes, a dot is background."""
     if isinstance(labels, str):
         labels = [[int(c.replace(".", "0")) for c in row] for row in labels.split()]
@@ -48,9 +48,9 @@ def check(axons: Objects, fibres: Objects) -> None:
     assert (fibres[axons > 0] == axons[axons > 0]).all()
 
 
-def text(objects: Objects) -> str:
+def text(ids: Objects) -> str:
     """Write objects as digits."""
-    return " ".join("".join(str(i) if i else "." for i in row) for row in objects)
+    return " ".join("".join(str(i) if i else "." for i in row) for row in ids)
 
 
 def components(mask: NDArray[np.bool_]) -> Objects:
@@ -230,6 +230,15 @@ def test_components_against_brute_force(labels: NDArray[np.uint8]) -> None:
             assert np.array_equal(pieces == piece, fibres == inside[0])
 
 
+@pytest.mark.parametrize("group", [1, 7, 10**9])
+def test_pieces_do_not_depend_on_each_other(group: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many pieces are divided at once, the fibres are the same."""
+    labels = nerve((400, 400), seed=2).labels
+    _, fibres = label(labels)
+    monkeypatch.setattr(objects, "_GROUP", group)
+    assert np.array_equal(label(labels)[1], fibres)
+
+
 @settings(deadline=None, max_examples=40)
 @given(LABELS, st.sampled_from(["rows", "columns", "transposed", "view"]))
 def test_turning_the_image_turns_the_objects(labels: NDArray[np.uint8], how: str) -> None:
@@ -248,6 +257,17 @@ def test_turning_the_image_turns_the_objects(labels: NDArray[np.uint8], how: str
         together = np.unique(np.stack([turn(straight).ravel(), turned.ravel()]), axis=1)
         assert together.shape[1] == len(np.unique(straight)) == len(np.unique(turned))
         assert np.array_equal(turn(straight) == 0, turned == 0)
+
+
+@settings(deadline=None, max_examples=40)
+@given(LABELS, st.integers(2, 4))
+def test_a_finer_grid_shows_the_same_objects(labels: NDArray[np.uint8], times: int) -> None:
+    """Each pixel drawn as a square of pixels: the same axons, and fibres that cover the same."""
+    axons, fibres = label(labels)
+    square = np.ones((times, times), np.uint8)
+    fine_axons, fine_fibres = label(np.kron(labels, square), separate=())
+    assert np.array_equal(fine_axons, np.kron(axons, square))
+    assert np.array_equal(fine_fibres > 0, np.kron(fibres, square) > 0)
 
 
 def label_turned(labels: NDArray[np.uint8]) -> tuple[Objects, Objects]:

@@ -258,6 +258,16 @@ def test_images_without_fibres() -> None:
         assert review_queue(table, flags).empty
 
 
+def test_more_fibres_than_16_bits() -> None:
+    """Flags do not wrap at 65535."""
+    labels = np.zeros((520, 520), np.uint8)
+    labels[::2, ::2] = BARE
+    labels[-2, -2] = AXON  # the only one of its class is the first
+    _, flags = checked(labels)
+    assert len(flags) == 260**2
+    assert flags.index[flags["g_is_implausible"]].tolist() == [1]
+
+
 def test_one_axon_fills_the_image() -> None:
     """It has no outline in sight: cut by the border, without myelin."""
     _, flags = checked(np.full((30, 40), AXON, np.uint8))
