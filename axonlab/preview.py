@@ -115,8 +115,8 @@ class Preview:
         Parameters
         ----------
         place : pair of float or None
-            None: where the image shows most. If no fibre is found even there, other scales are
-            tried, and the doubt tells of one at which there are some.
+            None: where the image shows most. If there is a doubt even there, other scales are
+            tried, and the doubt tells of the one that fits best.
         tell, test_time_augmentation
             As for `axonlab.segment.segment`.
         """
@@ -169,7 +169,7 @@ class Preview:
         learnt = LEARNT_DIAMETER_UM.get(self.model.card.name)
         size = self.micrograph.pixel_size
         doubt = doubt_pixel_size(fibres, pixel_size=size, learnt_diameter=learnt)
-        if not (search and learnt and plausible_fibres(fibres).empty):
+        if not (doubt and search and learnt):
             return doubt
         try:
             scales = try_scales(self.micrograph.pixels, self.model, factors=FACTORS[::2])
@@ -177,6 +177,6 @@ class Preview:
         except ValueError:  # there are none at any scale
             return doubt
         return (
-            f"{doubt} At {found['pixel_size_um']:.2g} µm per pixel the model finds "
-            f"{found['fibres']:.0f}."
+            f"{doubt} Tried at other scales, it finds most at about "
+            f"{found['pixel_size_um']:.2g} µm per pixel."
         )

@@ -201,7 +201,12 @@ def test_segmenting_leaves_what_it_promises(tmp_path):
         assert sorted(file.name for file in path.iterdir()) == sorted(promised)
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     shown = " ".join(str(output.get("data", {})) for output in outputs)
-    for told in ("not an image", "would look right", "sub-sem1_SEM: ", "uncertainty (bits)"):
+    for told in (
+        "not an image",
+        "They would measure that at",
+        "sub-sem1_SEM: ",
+        "uncertainty (bits)",
+    ):
         assert told in shown
     before = {file: file.stat().st_mtime_ns for file in folder.rglob("*.json")}
     run("03_segment", tmp_path, images="data", run="mine")

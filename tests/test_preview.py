@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from axonlab import models, phantom, preview, segment
+from axonlab import io, models, pairs, phantom, preview, segment
 from axonlab.micrograph import Micrograph
 from axonlab.preview import SIDE, Crop, Preview
 
@@ -52,30 +53,30 @@ def test_the_first_crop_is_where_the_image_shows_most(nerve: Micrograph, sem: mo
     assert len(crop.fibres) > 100
 
 
-@pytest.mark.parametrize(("claimed", "suggested"), [(0.02, 0.1), (0.5, 0.1)])
+@pytest.mark.parametrize("claimed", [0.005, 0.02, 0.5])
 def test_a_wrong_pixel_size_is_doubted(
-    nerve: Micrograph, sem: models.Model, claimed: float, suggested: float
+    nerve: Micrograph, sem: models.Model, claimed: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The doubt tells what was found, and about the right size; the claim stays."""
-    crop = look(replace(nerve, pixel_size=claimed), sem)
-    assert f"{claimed:g} µm per pixel" in crop.doubt
-    told = float(crop.doubt.rpartition("about ")[2].partition(" µm")[0])
-    assert told == pytest.approx(suggested, rel=1)
-    assert (crop.pixel_size, crop.pixel_size_source) == (claimed, "caller")
+    """The doubt tells what was found, and in the first crop which size fits; the claim stays."""
+    wrong = replace(nerve, pixel_size=claimed)
+    first = look(wrong, sem)
+    assert f"{claimed:g} µm per pixel" in first.doubt
+    assert first.doubt.endswith("finds most at about 0.1 µm per pixel.")
+    assert (first.pixel_size, first.pixel_size_source) == (claimed, "caller")
+    monkeypatch.setattr(preview, "try_scales", None)  # it takes seconds
+    moved = look(wrong, sem, (0.5, 0.5))
+    assert moved.doubt and "Tried at other scales" not in moved.doubt
 
 
-def test_other_scales_are_tried_where_nothing_is_found(
-    nerve: Micrograph, sem: models.Model, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Only for the first crop; one that somebody has moved may well show nothing."""
-    tiny = replace(nerve, pixel_size=0.005)
-    found = look(tiny, sem)
-    assert "No complete fibre was found at 0.005 µm" in found.doubt
-    assert "At 0.1 µm per pixel the model finds" in found.doubt
-    monkeypatch.setattr(preview, "try_scales", None)
-    moved = look(tiny, sem, (0.5, 0.5))
-    assert "No complete fibre" in moved.doubt and "the model finds" not in moved.doubt
-    assert np.isnan(moved.fibre_diameter)
+def test_real_images_are_not_doubted(data_folder: Path) -> None:
+    """At their true pixel sizes, those of the models' own data; at a quarter of it they are."""
+    for name, dataset in (("sem", "rat-sem"), ("tem", "mouse-tem")):
+        model = models.load_model(name)
+        path = pairs.find_pairs(data_folder / dataset)[-1].image
+        micrograph = io.read_image(path)
+        assert look(micrograph, model).doubt == ""
+        small = replace(micrograph, pixel_size=micrograph.pixel_size / 4)
+        assert look(small, model, (0.5, 0.5)).doubt
 
 
 def test_an_image_of_nothing(sem: models.Model) -> None:

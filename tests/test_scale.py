@@ -117,11 +117,11 @@ def test_doubt_of_a_pixel_size(diameter, learnt, right):
         assert told == ""
         return
     assert f"0.1 µm per pixel (3) have a median diameter of {diameter:.2g} µm" in told
-    assert f"Pixels of {right} would look right" in told
+    assert f"They would measure that at {right} per pixel; if" in told
 
 
 def test_doubt_scales_with_the_pixel_size():
-    """What would look right is a size of the image, whatever was claimed."""
+    """What would be plausible is a size of the image, whatever was claimed."""
     for claim in (0.02, 0.1, 3.0):
         told = scale.doubt_pixel_size(fibres(300 * claim), pixel_size=claim, learnt_diameter=3.0)
         assert "about 0.01 µm" in told

@@ -93,7 +93,7 @@ def test_another_image_and_another_place(widget, notebook):
     enter(widget, "pixel size (µm)", "0.02")
     doubt = widget.locator(".axonlab-doubt")
     doubt.wait_for()
-    for told in ("▲", "0.02 µm per pixel", "would look right"):
+    for told in ("▲", "0.02 µm per pixel", "They would measure that at"):
         assert told in doubt.inner_text()
     enter(widget, "pixel size (µm)", "")
     wait_until(lambda: "pixels of 0.1 µm" in picture(widget)[0], notebook)
