@@ -40,6 +40,8 @@ class Exploration(param.Parameterized):
         Ids of the selected fibres, ascending.
     shown : DataFrame
         Rows of the fibres that pass the filters.
+    revision : int
+        Changes whenever `shown` does, and is soon compared.
     filters : dict of str to pair of float
         Lowest and highest value of columns; fibres without a value do not pass.
     complete_only : bool
@@ -65,6 +67,7 @@ class Exploration(param.Parameterized):
     shown = param.DataFrame(pd.DataFrame())
     filters = param.Dict({})
     complete_only = param.Boolean(False)
+    revision = param.Integer(0)
     mode = param.Selector(objects=list(MODES))
     g_ratio = param.String("g_ratio")
 
@@ -82,6 +85,11 @@ class Exploration(param.Parameterized):
         """Rows of the selected fibres, whether or not they pass the filters."""
         return self._rows(self.selection)
 
+    @property
+    def shown_and_selected(self) -> pd.DataFrame:
+        """Rows of the selected fibres that pass the filters."""
+        return self.shown[self.shown["fibre_id"].isin(self.selection)]
+
     def _rows(self, ids: Iterable[int]) -> pd.DataFrame:
         table = self.correction.table
         return table[table["fibre_id"].isin(list(ids))]
@@ -94,7 +102,11 @@ class Exploration(param.Parameterized):
             passes &= table[column].between(low, high).to_numpy()
         if self.complete_only:
             passes &= ~table["touches_border"].to_numpy()
-        self.param.update(shown=table[passes], selection=self.selected["fibre_id"].tolist())
+        self.param.update(
+            shown=table[passes],
+            revision=self.revision + 1,
+            selection=self.selected["fibre_id"].tolist(),
+        )
 
     def pick(self, ids: Iterable[int]) -> None:
         """Select fibres, or add them to the selection, or take them from it, as `mode` says."""

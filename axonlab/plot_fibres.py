@@ -37,6 +37,8 @@ DENSITY_TILES = 12
 
 BINS = 40
 
+SHARE = "share of fibres"
+
 MOST_STEPS = 500
 """Of a cumulative distribution: more are not seen."""
 
@@ -218,9 +220,19 @@ def distribution(
         counts, _ = np.histogram(values, edges)
         share = counts / max(len(values), 1)
         # a line, since bars of several groups hide each other
-        steps = hv.Curve((edges, np.append(share, 0)), label_of(column), "share of fibres")
+        steps = hv.Curve((edges, np.append(share, 0)), label_of(column), SHARE)
         drawn[name] = steps.opts(color=colour, line_width=2, interpolation="steps-post")
     return _grouped(drawn)
+
+
+def selected_part(
+    selected: pd.DataFrame, n_shown: int, column: str, *, edges: NDArray[np.float64]
+) -> hv.Histogram:
+    """Return the part of a `distribution` of so many fibres that is selected."""
+    counts, _ = np.histogram(selected[column].dropna(), edges)
+    share = counts / max(n_shown, 1)
+    bars = hv.Histogram((edges, share), kdims=[label_of(column)], vdims=[SHARE])
+    return bars.opts(color=SELECTED, line_alpha=0)
 
 
 def ecdf(groups: Mapping[str, pd.DataFrame], column: str) -> hv.NdOverlay:

@@ -17,8 +17,8 @@ from axonlab.micrograph import Micrograph, resize
 from axonlab.plot import grey
 from axonlab.plot_fibres import SELECTED
 
-SCREEN_PIXELS = 560
-"""Rows or columns of the frame that a window is drawn in, whichever are more."""
+SCREEN_PIXELS = 480
+"""Longer side of the frame that a window is drawn in."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,8 @@ def window_of(
     pixel_size: float,
     x_range: tuple[float, float] | None = None,
     y_range: tuple[float, float] | None = None,
+    *,
+    frame: int = SCREEN_PIXELS,
 ) -> Window:
     """Return the window that shows a range of x and y.
 
@@ -80,6 +82,8 @@ def window_of(
         In µm.
     x_range, y_range : pair of float, optional
         In µm, in any order; by default, and where they miss the image, all of it.
+    frame : int
+        Rows or columns of the frame that the window is drawn in, whichever are more.
 
     Examples
     --------
@@ -91,7 +95,7 @@ def window_of(
     x, y = (
         _Side(wanted, n, pixel_size) for wanted, n in ((x_range, shape[1]), (y_range, shape[0]))
     )
-    per_um = SCREEN_PIXELS / max(x.wanted, y.wanted)
+    per_um = frame / max(x.wanted, y.wanted)
     rows, columns = (max(1, round((side.last - side.first) * per_um)) for side in (y, x))
     return Window(x.first, y.first, x.last, y.last, (rows, columns), pixel_size)
 
@@ -169,6 +173,23 @@ def picture(pyramid: Pyramid, window: Window) -> hv.Image:
     )
 
 
+def outlined(
+    objects: NDArray[np.int32], window: Window, values: pd.Series[float]
+) -> NDArray[np.float32]:
+    """Return the value of each fibre on its outline in a window, and NaN elsewhere."""
+    ids = window.cut(objects)
+    value_of = np.full(int(max([ids.max(), *values.index])) + 1, np.nan, np.float32)
+    value_of[values.index] = values
+    return np.where(outline(ids, 2), value_of[ids], np.float32(np.nan))
+
+
+def colour_range(values: pd.Series[float]) -> tuple[float, float]:
+    """Return what the ends of a colour scale stand for: the middle 96 % of the values."""
+    known = values.dropna()
+    low, high = map(float, np.percentile(known, (2, 98)) if len(known) else (0, 1))
+    return low, high if high > low else low + 1e-6
+
+
 def coloured_outlines(
     objects: NDArray[np.int32], window: Window, values: pd.Series[float], label: str
 ) -> hv.Image:
@@ -180,17 +201,12 @@ def coloured_outlines(
         Ids of the fibres of the whole image.
     window : Window
     values : Series
-        Of the fibres to be shown, indexed by id; colours span their middle 96 %.
+        Of the fibres to be shown, indexed by id.
     label : str
         What they are, with their unit.
     """
-    ids = window.cut(objects)
-    value_of = np.full(int(max(ids.max(), values.index.max() if len(values) else 0)) + 1, np.nan)
-    value_of[values.index] = values
-    shown = np.where(outline(ids, 2), value_of[ids], np.nan).astype(np.float32)
-    known = values.dropna()
-    low, high = map(float, np.percentile(known, (2, 98)) if len(known) else (0, 1))
-    high = high if high > low else low + 1e-6
+    shown = outlined(objects, window, values)
+    low, high = colour_range(values)
     # a dimension of its own, as the picture below has another range
     vdims = [hv.Dimension(("value", label), range=(low, high))]
     return hv.Image(shown[::-1], bounds=window.bounds, kdims=["x", "y"], vdims=vdims).opts(

@@ -14,8 +14,16 @@ from numpy.typing import NDArray
 
 from axonlab.io import write_bytes
 from axonlab.micrograph import Micrograph
-from axonlab.plot_fibres import AXON, OPTIMA, USUAL_G_RATIO, bins, diameter_span, label_of
-from axonlab.plot_window import Pyramid, outline, window_of
+from axonlab.plot_fibres import (
+    AXON,
+    GROUP_COLOURS,
+    OPTIMA,
+    USUAL_G_RATIO,
+    bins,
+    diameter_span,
+    label_of,
+)
+from axonlab.plot_window import Pyramid, colour_range, outlined, window_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,6 +34,9 @@ WIDTH_MM = 180
 HEIGHT_MM = 150
 
 DPI = 300
+
+IMAGE_PIXELS = 900
+"""Longer side of the image in the figure: as many as `DPI` needs."""
 
 STYLE = {
     "font.size": 7,
@@ -96,16 +107,16 @@ def save(path: str | Path, figure: Figure, *, overwrite: bool = False) -> Path:
 def _draw_image(
     axes: Axes, micrograph: Micrograph, objects: NDArray[np.int32], values: pd.Series[float]
 ) -> None:
-    window = window_of(micrograph.pixels.shape, micrograph.pixel_size)
+    window = window_of(micrograph.pixels.shape, micrograph.pixel_size, frame=IMAGE_PIXELS)
     left, top, right, bottom = window.bounds
     extent = (left, right, bottom, top)
     axes.imshow(Pyramid(micrograph).picture(window), cmap="gray", vmin=0, vmax=255, extent=extent)
-    ids = window.cut(objects)
-    value_of = np.full(int(max([ids.max(), *values.index])) + 1, np.nan)
-    value_of[values.index] = values
-    edges = np.where(outline(ids), value_of[ids], np.nan)
-    drawn = axes.imshow(edges, cmap="viridis", extent=extent, interpolation="nearest")
-    axes.figure.colorbar(drawn, ax=axes, label=label_of(str(values.name)), shrink=0.8)
+    low, high = colour_range(values)
+    edges = outlined(objects, window, values)
+    look = {"cmap": "viridis", "vmin": low, "vmax": high, "interpolation": "nearest"}
+    drawn = axes.imshow(edges, extent=extent, **look)
+    label = label_of(str(values.name))
+    axes.figure.colorbar(drawn, ax=axes, label=label, shrink=0.8, extend="both")
     _draw_scale_bar(axes, right - left, bottom)
     axes.axis("off")
 
@@ -147,9 +158,12 @@ def _draw_dots(axes: Axes, fibres: pd.DataFrame, y: str) -> None:
 
 
 def _draw_distribution(axes: Axes, fibres: pd.DataFrame) -> None:
-    for column, style in (("axon_diameter_um", "-"), ("fibre_diameter_um", "--")):
+    columns = ("axon_diameter_um", "fibre_diameter_um")
+    for column, style, colour in zip(columns, ("-", "--"), GROUP_COLOURS, strict=False):
         edges = bins(fibres, column)
         counts, _ = np.histogram(fibres[column], edges)
-        axes.stairs(counts / max(len(fibres), 1), edges, linestyle=style, label=label_of(column))
+        axes.stairs(
+            counts / max(len(fibres), 1), edges, ls=style, color=colour, label=label_of(column)
+        )
     axes.set(xlabel="diameter (µm)", ylabel=f"share of {len(fibres)} fibres")
     axes.legend(loc="upper right")

@@ -123,8 +123,8 @@ def test_groups_are_drawn_apart(nerve):
     groups = pd.Series({1: "dorsal", 2: "dorsal", 3: "ventral"})
     explorer = FibreExplorer(nerve.micrograph, correction, groups=groups)
     explorer.plots.view = "distribution"
-    upper, _ = explorer.plots._distribution()
-    assert upper.keys() == ["dorsal (n = 2)", "ventral (n = 1)"]
+    _, lower = explorer.plots._distribution()
+    assert lower.keys() == ["dorsal (n = 2)", "ventral (n = 1)"]
 
 
 def test_delete_and_undo(explorer):

@@ -94,6 +94,16 @@ def test_shares_of_a_distribution_add_up_to_one(table):
         assert curve.dimension_values(1).sum() == pytest.approx(1)
 
 
+def test_selected_part_lies_below_the_distribution(table):
+    """The selection of all fibres is the distribution; of none, nothing."""
+    edges = plot_fibres.bins(table, "fibre_diameter_um")
+    whole = plot_fibres.distribution({"all": table}, "fibre_diameter_um", edges=edges).last
+    for selected, share in ((table, 1), (table[:0], 0)):
+        part = plot_fibres.selected_part(selected, len(table), "fibre_diameter_um", edges=edges)
+        wanted = share * whole.dimension_values(1)[:-1]
+        assert np.allclose(part.dimension_values(1), wanted)
+
+
 def test_ecdf_is_that_of_the_values(table):
     """At every drawn value, the share of fibres up to it; the number of fibres is told."""
     overlay = plot_fibres.ecdf({"all": table}, "axon_diameter_um")

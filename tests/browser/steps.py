@@ -1,5 +1,6 @@
 """What browser tests and benchmarks do again and again in JupyterLab."""
 
+import io
 import os
 import shutil
 import socket
@@ -10,6 +11,8 @@ import urllib.request
 from contextlib import contextmanager
 
 import nbformat
+import numpy as np
+from PIL import Image
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 CHROMIUM_FLAGS = [
@@ -27,9 +30,7 @@ FIRST_RUN_MS = 180_000
 @contextmanager
 def jupyterlab(root):
     """Start JupyterLab on a folder; yield the address of its subfolder ``notebooks``."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = _free_port()
     # nothing of this machine's user: no settings, no workspaces, no data at hand
     places = {f"JUPYTER_{kind}_DIR": str(root / kind) for kind in ("CONFIG", "DATA", "RUNTIME")}
     environment = os.environ | places | {"AXONLAB_CACHE": str(root / "cache")}
@@ -37,19 +38,49 @@ def jupyterlab(root):
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"]
     command += [f"--port={port}", f"--ServerApp.root_dir={root}", "--IdentityProvider.token="]
     command += ["--LabApp.news_url=None", "--ServerApp.port_retries=0"]
-    with (root / "lab.log").open("w") as log:
+    with _server(command, environment, root / "lab.log", f"http://127.0.0.1:{port}/api"):
+        yield f"http://127.0.0.1:{port}/lab/tree/notebooks"
+
+
+@contextmanager
+def served(path):
+    """Serve a script or a notebook as an app; yield its address."""
+    port = _free_port()
+    address = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "panel", "serve", str(path), f"--port={port}", "--liveness"]
+    with _server(command, os.environ, path.with_suffix(".log"), f"{address}/liveness"):
+        yield f"{address}/{path.stem}"
+
+
+@contextmanager
+def _server(command, environment, log_path, address):
+    """Start a server, wait until it answers, and stop it."""
+    with log_path.open("w") as log:
         server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
         try:
-            _wait_for(f"http://127.0.0.1:{port}/api")
-            yield f"http://127.0.0.1:{port}/lab/tree/notebooks"
+            _wait_for(address)
+            yield
         finally:
             server.terminate()
             server.wait(timeout=30)
 
 
+def _free_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
 def cell_with(page, source):
     """Return the code cell that holds a piece of source."""
     return page.locator(".jp-CodeCell", has_text=source)
+
+
+def count_colour(locator, colour):
+    """Count the pixels of one colour, as ``#rrggbb``, in what an element shows."""
+    picture = Image.open(io.BytesIO(locator.screenshot())).convert("RGB")
+    wanted = list(bytes.fromhex(colour[1:]))
+    return int((np.abs(np.asarray(picture).astype(int) - wanted).max(-1) < 8).sum())
 
 
 def run_all(page, address):

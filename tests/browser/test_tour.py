@@ -1,12 +1,9 @@
 """The tour as a person sees it: run in JupyterLab, choose, slide, select with the mouse."""
 
-import io
 import re
 
-import numpy as np
 import pytest
-from PIL import Image
-from steps import FIRST_RUN_MS, cell_with, run_all, wait_until
+from steps import FIRST_RUN_MS, cell_with, count_colour, run_all, wait_until
 
 from axonlab import plot_fibres
 
@@ -17,13 +14,6 @@ def tour(page, lab):
     run_all(page, f"{lab}/00_tour.ipynb")
     cell_with(page, "iterdir()").get_by_text("provenance.json").last.wait_for(timeout=FIRST_RUN_MS)
     return page
-
-
-def count_colour(locator, colour):
-    """Count the pixels of one colour, as ``#rrggbb``, in what an element shows."""
-    picture = Image.open(io.BytesIO(locator.screenshot())).convert("RGB")
-    wanted = list(bytes.fromhex(colour[1:]))
-    return int((np.abs(np.asarray(picture).astype(int) - wanted).max(-1) < 8).sum())
 
 
 def test_tour_in_jupyterlab(tour):

@@ -13,8 +13,9 @@ from axonlab import plot_fibres
 from axonlab.explore import Exploration
 from axonlab.micrograph import Micrograph
 from axonlab.plot_fibres import label_of
-from axonlab.widgets.explorer.editor import FibreEditor, named
+from axonlab.widgets.explorer.editor import FibreEditor
 from axonlab.widgets.explorer.filters import FibreFilters
+from axonlab.widgets.explorer.look import CHOSEN, named
 from axonlab.widgets.explorer.picture import FibrePicture
 from axonlab.widgets.explorer.plots import FibrePlots
 from axonlab.widgets.explorer.saver import FibreSaver
@@ -87,18 +88,19 @@ class FibreExplorer(pn.viewable.Viewer):  # type: ignore[misc]  # panel has no t
             self.exploration.param.g_ratio,
             label="g-ratio used",
             options={label_of(column): column for column in definitions},
-            width=180,
+            width=160,
         )
         self.measure = pn.widgets.Select.from_param(
-            self.picture.param.measure, label="colour of the fibres", width=200
+            self.picture.param.measure, label="colour of the fibres", width=160
         )
         self.mode = pn.widgets.RadioButtonGroup.from_param(
             self.exploration.param.mode,
             label="what a click does",
             options={"a click selects": "select", "adds": "add", "removes": "remove"},
+            stylesheets=[CHOSEN],
         )
         self.next = pn.widgets.Button(
-            label="Next doubtful fibre", disabled=self.exploration.doubtful.empty
+            label="Next doubtful", disabled=self.exploration.doubtful.empty
         )
         self.next.on_click(lambda event: self._show_next())
         self.zoom = pn.widgets.Button(label="Zoom to selection")
@@ -137,7 +139,7 @@ class FibreExplorer(pn.viewable.Viewer):  # type: ignore[misc]  # panel has no t
         return pn.Column(
             choose,
             pn.Row(self.count, self.status),
-            pn.Row(self.picture, self.plots),
+            pn.FlexBox(self.picture, self.plots),
             self.editor,
             self.filters,
             self.table,

@@ -8,9 +8,8 @@ import panel as pn
 
 from axonlab.explore import Exploration
 from axonlab.micrograph import CLASSES
+from axonlab.widgets.explorer.look import CHOSEN, Tell, button, named
 from axonlab.widgets.explorer.picture import FibrePicture
-
-Tell = Callable[..., None]
 
 
 class FibreEditor(pn.viewable.Viewer):  # type: ignore[misc]  # panel has no types
@@ -33,7 +32,7 @@ class FibreEditor(pn.viewable.Viewer):  # type: ignore[misc]  # panel has no typ
         self._tell = tell
         self.delete = button("Delete", self._delete)
         self.merge = button("Merge", self._merge)
-        self.split = pn.widgets.Toggle(label="Split by a line")
+        self.split = pn.widgets.Toggle(label="Split by a line", stylesheets=[CHOSEN])
         self.split.param.watch(lambda event: self._ask_line(event.new), "value")
         names = [name for name in CLASSES if name != "background"]
         self.to = pn.widgets.Select(
@@ -105,15 +104,3 @@ class FibreEditor(pn.viewable.Viewer):  # type: ignore[misc]  # panel has no typ
     def __panel__(self) -> pn.FlexBox:
         controls = [self.delete, self.merge, self.split, self.to, self.change, self.undo, self.redo]
         return pn.FlexBox(*controls, align_items="end")
-
-
-def named(ids: list[int]) -> str:
-    """Return what to call some fibres in a sentence."""
-    return f"fibre {ids[0]}" if len(ids) == 1 else f"{len(ids)} fibres"
-
-
-def button(label: str, on_click: Callable[[], None]) -> pn.widgets.Button:
-    """Return a button that calls something without arguments."""
-    button = pn.widgets.Button(label=label)
-    button.on_click(lambda event: on_click())
-    return button

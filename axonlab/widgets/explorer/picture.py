@@ -93,8 +93,9 @@ class FibrePicture(pn.viewable.Viewer):  # type: ignore[misc]  # panel has no ty
         base = self._base()
         self._window_seen.source = base
         window = self._window_seen
-        shown = streams.Params(self._exploration, ["shown"])
-        chosen = streams.Params(self._exploration, ["shown", "selection"])
+        # not the table itself, of which HoloViews would make a hash every time
+        shown = streams.Params(self._exploration, ["revision"])
+        chosen = streams.Params(self._exploration, ["revision", "selection"])
         streams.Tap(source=base).add_subscriber(self._tapped)
         streams.BoundsXY(source=base).add_subscriber(self._boxed)
         streams.Lasso(source=base).add_subscriber(self._lassoed)
@@ -106,7 +107,7 @@ class FibrePicture(pn.viewable.Viewer):  # type: ignore[misc]  # panel has no ty
                     self._outlines, streams=[window, shown, streams.Params(self, ["measure"])]
                 ),
                 hv.DynamicMap(self._highlight, streams=[window, chosen]),
-                hv.DynamicMap(plot_fibres.discs, streams=[shown]),
+                hv.DynamicMap(self._discs, streams=[shown]),
                 hv.DynamicMap(plot_fibres.line_ends, streams=[streams.Params(self, ["line"])]),
             ]
         ).collate()
@@ -135,19 +136,19 @@ class FibrePicture(pn.viewable.Viewer):  # type: ignore[misc]  # panel has no ty
     def _detail(self, x_range: Range, y_range: Range) -> hv.Image:
         return plot_window.picture(self._pyramid, self._window(x_range, y_range))
 
-    def _outlines(
-        self, x_range: Range, y_range: Range, shown: pd.DataFrame, measure: str
-    ) -> hv.Image:
+    def _outlines(self, x_range: Range, y_range: Range, revision: int, measure: str) -> hv.Image:
         fibres, window = self._exploration.correction.fibres, self._window(x_range, y_range)
-        values = shown.set_index("fibre_id")[measure]
+        values = self._exploration.shown.set_index("fibre_id")[measure]
         return plot_window.coloured_outlines(fibres, window, values, label_of(measure))
 
     def _highlight(
-        self, x_range: Range, y_range: Range, shown: pd.DataFrame, selection: list[int]
+        self, x_range: Range, y_range: Range, revision: int, selection: list[int]
     ) -> hv.RGB:
-        # `shown` is not used: it tells that fibres have changed
         fibres, window = self._exploration.correction.fibres, self._window(x_range, y_range)
         return plot_window.highlight(fibres, window, selection)
+
+    def _discs(self, revision: int) -> hv.Points:
+        return plot_fibres.discs(self._exploration.shown)
 
     def _tapped(self, x: float | None, y: float | None) -> None:
         if x is None or y is None:

@@ -14,8 +14,9 @@ from axonlab import plot_fibres
 from axonlab.explore import Exploration
 from axonlab.micrograph import Micrograph
 from axonlab.plot_fibres import label_of
+from axonlab.widgets.explorer.look import CHOSEN
 
-FRAME = {"frame_width": 380, "frame_height": 360}
+FRAME = {"frame_width": 330, "frame_height": 330}
 
 REACH = 0.04
 """How far from a dot a click may be, as a share of the plot."""
@@ -102,15 +103,16 @@ class FibrePlots(pn.viewable.Viewer):  # type: ignore[misc]  # panel has no type
         columns = ("fibre_diameter_um", column)
         sides = self._largest(), highest
 
-        def dots(shown: pd.DataFrame) -> hv.Points:
-            return plot_fibres.scatter(shown[["fibre_id", *columns]], *columns)
+        def dots(revision: int) -> hv.Points:
+            return plot_fibres.scatter(state.shown[["fibre_id", *columns]], *columns)
 
-        def chosen(selection: list[int], shown: pd.DataFrame) -> hv.Points:
-            rows = shown[shown["fibre_id"].isin(selection)]
-            return plot_fibres.selected_dots(rows[["fibre_id", *columns]], *columns)
+        def chosen(revision: int, selection: list[int]) -> hv.Points:
+            return plot_fibres.selected_dots(
+                state.shown_and_selected[["fibre_id", *columns]], *columns
+            )
 
-        below = hv.DynamicMap(dots, streams=[streams.Params(state, ["shown"])])
-        above = hv.DynamicMap(chosen, streams=[streams.Params(state, ["selection", "shown"])])
+        below = hv.DynamicMap(dots, streams=[streams.Params(state, ["revision"])])
+        above = hv.DynamicMap(chosen, streams=[streams.Params(state, ["revision", "selection"])])
 
         self._brush(below, columns, sides)
         return (bands * below * above).opts(
@@ -154,20 +156,25 @@ class FibrePlots(pn.viewable.Viewer):  # type: ignore[misc]  # panel has no type
         if self._groups is not None:
             of = self._groups.reindex(state.shown["fibre_id"]).to_numpy()
             groups = dict(tuple(state.shown.groupby(of)))
-        if state.selection:
-            groups["selected"] = state.selected
         edges = plot_fibres.bins(state.correction.table, column)
-        upper = plot_fibres.distribution(groups, column, edges=edges)
-        lower = plot_fibres.ecdf(groups, column).opts(show_legend=False)
+        selected = state.shown_and_selected
+        part = plot_fibres.selected_part(selected, len(state.shown), column, edges=edges)
+        upper = plot_fibres.distribution(groups, column, edges=edges) * part
+        if state.selection:
+            groups["selected"] = selected
+        lower = plot_fibres.ecdf(groups, column).opts(legend_position="bottom_right")
+        upper.opts(show_legend=False)
         for drawn in (upper, lower):
             drawn.opts(frame_width=FRAME["frame_width"], frame_height=140)
         return (upper + lower).cols(1)
 
     def _density(self) -> hv.Image:
         return plot_fibres.density_map(self._exploration.shown, self._micrograph).opts(
-            frame_width=FRAME["frame_width"]
+            frame_width=FRAME["frame_width"], default_tools=["pan", "wheel_zoom", "reset"]
         )
 
     def __panel__(self) -> pn.Column:
-        views = pn.widgets.RadioButtonGroup.from_param(self.param.view, label="plot")
-        return pn.Column(pn.Row(views, self._measure), self._pane)
+        views = pn.widgets.RadioButtonGroup.from_param(
+            self.param.view, label="plot", stylesheets=[CHOSEN]
+        )
+        return pn.Column(views, self._measure, self._pane)

@@ -11,7 +11,7 @@ from axonlab import publish
 from axonlab.explore import Exploration
 from axonlab.io import run_folder, write_table
 from axonlab.micrograph import Micrograph
-from axonlab.widgets.explorer.editor import Tell, button
+from axonlab.widgets.explorer.look import Tell, button
 
 FIGURES = (".svg", ".pdf", ".png")
 

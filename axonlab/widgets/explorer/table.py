@@ -15,7 +15,23 @@ ROWS = 8
 """Of a page."""
 
 MEASURES = ["fibre_id", "fibre_diameter_um", "axon_diameter_um", "myelin_thickness_um"]
-TRUTHS = ["is_myelinated", "touches_border"]
+TRUTHS = {"touches_border": "at border"}
+
+_LOOK = """
+.tabulator, .tabulator .tabulator-header, .tabulator .tabulator-header .tabulator-col,
+.tabulator .tabulator-footer, .tabulator .tabulator-row, .tabulator .tabulator-row:hover,
+.tabulator .tabulator-tableholder, .tabulator .tabulator-tableholder .tabulator-table,
+.tabulator .tabulator-footer .tabulator-page {
+  background-color: transparent !important; color: var(--jp-ui-font-color1, inherit);
+}
+.tabulator .tabulator-row.tabulator-selected, .tabulator .tabulator-row.tabulator-selected:hover {
+  background-color: #0072b2 !important; color: #ffffff;
+}
+.tabulator .tabulator-footer .tabulator-page.active {
+  color: var(--jp-ui-font-color1, inherit) !important; text-decoration: underline;
+}
+"""
+"""In light and in dark; the selection as blue as a chosen button."""
 
 
 class FibreTable(pn.viewable.Viewer):  # type: ignore[misc]  # panel has no types
@@ -40,8 +56,9 @@ class FibreTable(pn.viewable.Viewer):  # type: ignore[misc]  # panel has no type
             layout="fit_data_stretch",
             sizing_mode="stretch_width",
             theme="simple",
-            formatters={label_of(column): _formatter(column) for column in columns},
-            text_align={label_of(c): "center" if c in TRUTHS else "right" for c in columns},
+            stylesheets=[_LOOK],
+            formatters={_title(column): _formatter(column) for column in columns},
+            text_align={_title(c): "center" if c in TRUTHS else "right" for c in columns},
         )
         exploration.param.watch(self._refill, ["shown", "g_ratio"])
         exploration.param.watch(self._mark, ["shown", "selection"])
@@ -50,7 +67,7 @@ class FibreTable(pn.viewable.Viewer):  # type: ignore[misc]  # panel has no type
     def _rows(self) -> pd.DataFrame:
         columns = [*MEASURES, self._exploration.g_ratio, *TRUTHS]
         rows = self._exploration.shown[columns].reset_index(drop=True)
-        return rows.rename(columns=label_of)
+        return rows.rename(columns=_title)
 
     def _refill(self, *events: param.parameterized.Event) -> None:
         self.table.param.update(value=self._rows(), selection=[])
@@ -62,9 +79,9 @@ class FibreTable(pn.viewable.Viewer):  # type: ignore[misc]  # panel has no type
 
     def _mark(self, *events: param.parameterized.Event) -> None:
         places = self._places()
-        self.table.selection = places
         if places:
             self.table.page = places[0] // ROWS + 1
+        self.table.selection = places
 
     def _pick(self, event: param.parameterized.Event) -> None:
         if sorted(event.new) != self._places():
@@ -73,6 +90,10 @@ class FibreTable(pn.viewable.Viewer):  # type: ignore[misc]  # panel has no type
 
     def __panel__(self) -> pn.widgets.Tabulator:
         return self.table
+
+
+def _title(column: str) -> str:
+    return TRUTHS.get(column) or label_of(column)
 
 
 def _formatter(column: str) -> object:
