@@ -35,6 +35,8 @@ bench: $(INSTALLED)
 	$(BIN)/python tests/benchmarks/bench_propose.py
 	$(BIN)/python tests/benchmarks/bench_label.py
 	$(BIN)/python tests/benchmarks/bench_train.py
+	$(BIN)/python tests/benchmarks/bench_correct.py
+	$(BIN)/python tests/benchmarks/bench_explore.py
 
 # retrains the models that come with axonlab: some hours each on two cores, but every epoch is kept
 models: $(INSTALLED)

@@ -26,7 +26,7 @@ def open_correction(
 ) -> Correction:
     """Begin to correct a segmentation, or go on where it was left, or lost.
 
-    Every edit is written to a journal, ``FOLDER.edits.jsonl``, at once; masks and table are
+    Every edit is written to a journal, ``.FOLDER.edits.jsonl`` beside the folder, at once; masks and table are
     written by `Correction.save`. What a crash, a restart or a closed page left in the journal is
     done again, and saved.
 
@@ -66,7 +66,7 @@ def open_correction(
             who=who,
             folder=folder,
         )
-    journal = folder.with_name(f"{folder.name}.edits.jsonl")
+    journal = folder.with_name(f".{folder.name}.edits.jsonl")
     if journal.exists() and _replay(journal, correction):
         correction.save()
     _Keeper(correction, journal)

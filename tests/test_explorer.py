@@ -6,10 +6,10 @@ import pandas as pd
 import panel as pn
 import param
 import pytest
-from axonlab.correct import Correction
 from bokeh.models import ColumnDataSource
 
 from axonlab import phantom
+from axonlab.correct import Correction
 from axonlab.micrograph import CLASSES
 from axonlab.widgets import FibreExplorer
 

@@ -17,7 +17,6 @@ import axonlab as al
 
 NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
 BY_NAME = {path.stem: path for path in NOTEBOOKS}
-RECIPES = sorted(al.models.WEIGHTS.glob("*.yaml"))
 
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
@@ -220,6 +219,28 @@ def test_segmenting_nothing_but_broken_images(tmp_path):
     notebook = run("03_segment", tmp_path, images="data")
     shown = " ".join(str(cell.get("outputs", "")) for cell in notebook.cells)
     assert "not an image" in shown
+
+
+def test_morphometry_leaves_what_it_promises(tmp_path):
+    """Table, figure and report of one image; corrections are kept, and there the next time."""
+    notebook = run("04_morphometry", tmp_path)
+    folder = tmp_path / "runs/morphometry/sub-sem1_SEM"
+    opening = notebook.cells[0].source.partition("*Leaves*")[2]
+    promised = re.findall(r"`([\w.]+\.\w+)`", opening)
+    assert sorted(path.name for path in folder.glob("[!.]*.*")) == sorted(promised)
+    table = pd.read_csv(folder / "corrected" / "fibres.csv")
+    assert len(pd.read_csv(folder / "measured.csv")) == len(table)
+    assert set(pd.read_csv(folder / "animals.csv")["animal"]) == {"sub-sem1", "sub-sem2"}
+    report = (folder / "report.html").read_text()
+    assert "segmented into background, myelin and axon by the model “sem”" in report
+
+    correction = al.correct.Correction.open(folder / "corrected", who="Ada")
+    correction.delete(table["fibre_id"].iloc[0])
+    correction.save()
+    run("04_morphometry", tmp_path)
+    assert len(pd.read_csv(folder / "measured.csv")) == len(table) - 1
+    trail = (folder / "corrected" / "corrections.jsonl").read_text().splitlines()
+    assert [json.loads(line)["who"] for line in trail] == ["Ada"]
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,7 @@ def test_a_torn_line_is_no_edit(phantom: Phantom, tmp_path: Path) -> None:
     """A crash in mid-writing costs the edit that it was."""
     before = opened(phantom, tmp_path / "kept")
     before.delete(1)
-    path = tmp_path / "kept.edits.jsonl"
+    path = tmp_path / ".kept.edits.jsonl"
     path.write_bytes(path.read_bytes() + b'{"index": 1, "what": "del')
     check_same(before, opened(phantom, tmp_path / "kept"))
 
@@ -99,7 +99,7 @@ def test_a_journal_that_does_not_follow(
 ) -> None:
     """It is told, and left as it is."""
     opened(phantom, tmp_path / "kept").delete(1)
-    path = tmp_path / "kept.edits.jsonl"
+    path = tmp_path / ".kept.edits.jsonl"
     content = path.read_bytes().replace(*change)
     path.write_bytes(content)
     with pytest.raises(ValueError, match="does not follow"):

@@ -8,9 +8,9 @@ import time
 import holoviews as hv
 import numpy as np
 import panel as pn
-from axonlab.correct import Correction
 from timing import median_seconds, peak_gb, verdict
 
+from axonlab.correct import Correction
 from axonlab.micrograph import CLASSES, Micrograph
 from axonlab.widgets import FibreExplorer
 
