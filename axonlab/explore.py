@@ -115,7 +115,11 @@ class Exploration(param.Parameterized):
             picked |= set(self.selection)
         elif self.mode == "remove":
             picked = set(self.selection) - picked
-        self.selection = self._rows(picked)["fibre_id"].tolist()
+        self.select(picked)
+
+    def select(self, ids: Iterable[int]) -> None:
+        """Select those of some fibres that exist, and no others."""
+        self.selection = self._rows(ids)["fibre_id"].tolist()
 
     def at(self, x: float, y: float) -> list[int]:
         """Return the fibre over a point of the image, in µm, if it is shown: one id or none."""

@@ -44,7 +44,7 @@ MOST_STEPS = 500
 
 _UNITS = {"um": "µm", "um2": "µm²", "deg": "°", "px": "px"}
 _LINE = "#808080"
-_NOT_MEASURES = ("fibre_id", "centroid_", "g_ratio")
+_NOT_MEASURES = ("fibre_id", "centroid", "g_ratio", "_px")
 
 
 def label_of(column: str) -> str:
@@ -53,14 +53,18 @@ def label_of(column: str) -> str:
     Examples
     --------
     >>> label_of("myelin_area_um2"), label_of("g_ratio"), label_of("g_ratio_min_feret")
-    ('myelin area (µm²)', 'g-ratio (by area)', 'g-ratio (by min feret)')
+    ('myelin area (µm²)', 'g-ratio (by area)', 'g-ratio (by min Feret)')
     """
     if column.startswith("g_ratio"):
-        return f"g-ratio (by {column[len('g_ratio_') :].replace('_', ' ') or 'area'})"
-    *words, last = column.split("_")
+        return f"g-ratio (by {_words(column.removeprefix('g_ratio')) or 'area'})"
+    *words, last = _words(column).split()
     if words and last in _UNITS:
         return f"{' '.join(words)} ({_UNITS[last]})"
     return " ".join([*words, last])
+
+
+def _words(column: str) -> str:
+    return column.replace("_", " ").replace("feret", "Feret").strip()
 
 
 def g_ratios(table: pd.DataFrame) -> list[str]:
@@ -71,7 +75,7 @@ def g_ratios(table: pd.DataFrame) -> list[str]:
 def measures(table: pd.DataFrame) -> list[str]:
     """Return the columns of a table to colour fibres by, or to see the distribution of."""
     numbers = table.select_dtypes("number").columns
-    other = [c for c in numbers if not c.startswith(_NOT_MEASURES) and not c.endswith("_px")]
+    other = [column for column in numbers if not any(part in column for part in _NOT_MEASURES)]
     return [*g_ratios(table), *other]
 
 

@@ -140,6 +140,7 @@ def test_delete_and_undo(explorer):
     assert np.array_equal(correction.fibres, before)
     assert 5 in explorer.table.table.value["fibre id"].tolist()
     assert "Undone: fibre 5 as before." in told(explorer)
+    assert explorer.exploration.selection == [5]
     explorer.editor.redo.clicks += 1
     assert not (correction.fibres == 5).any()
 

@@ -63,6 +63,7 @@ def test_every_measure_is_named_with_its_unit(table):
     assert all("(µm)" in label for column, label in labels.items() if column.endswith("_um"))
     assert all("(µm²)" in label for column, label in labels.items() if column.endswith("_um2"))
     assert labels["g_ratio_minor_axis"] == "g-ratio (by minor axis)"
+    assert not any("centroid" in column or "_px" in column for column in labels)
     assert "fibre_id" not in labels and "is_myelinated" not in labels
 
 

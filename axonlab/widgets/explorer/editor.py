@@ -59,12 +59,11 @@ class FibreEditor(pn.viewable.Viewer):  # type: ignore[misc]  # panel has no typ
         """Do an edit, select what it leads to, and tell what became of it."""
         ids = self._exploration.selection
         try:
-            self._exploration.selection = edit()
+            self._exploration.select(edit())
         except ValueError as error:
             self._tell(str(error), failed=True)
             return
-        told = named(ids)
-        self._tell(f"{told[0].upper()}{told[1:]} {done}.")
+        self._tell(f"{named(ids).capitalize()} {done}.")
 
     def _delete(self) -> None:
         self._edit(lambda: self._correction.delete(self._exploration.selection), "deleted")
@@ -92,14 +91,17 @@ class FibreEditor(pn.viewable.Viewer):  # type: ignore[misc]  # panel has no typ
 
     def _undo(self) -> None:
         if self._correction.undo():
-            self._tell(f"Undone: {self._last_edited()} as before.")
+            self._tell(f"Undone: {self._select_edited()} as before.")
 
     def _redo(self) -> None:
         if self._correction.redo():
-            self._tell(f"Done again: {self._last_edited()}.")
+            self._tell(f"Done again: {self._select_edited()}.")
 
-    def _last_edited(self) -> str:
-        return named(self._correction.trail[-1]["fibre_ids"])
+    def _select_edited(self) -> str:
+        """Select the fibres of the last edit, as far as they are there; return their name."""
+        ids = self._correction.trail[-1]["fibre_ids"]
+        self._exploration.select(ids)
+        return named(ids)
 
     def __panel__(self) -> pn.FlexBox:
         controls = [self.delete, self.merge, self.split, self.to, self.change, self.undo, self.redo]

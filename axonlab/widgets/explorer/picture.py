@@ -6,18 +6,17 @@ from collections.abc import Callable
 from typing import Any
 
 import holoviews as hv
-import numpy as np
 import pandas as pd
 import panel as pn
 import param
 from bokeh.models import Range1d
 from holoviews import streams
-from numpy.typing import NDArray
 
 from axonlab import plot_fibres, plot_window
 from axonlab.explore import CENTRES, Exploration
 from axonlab.micrograph import Micrograph
 from axonlab.plot_fibres import label_of
+from axonlab.widgets.explorer.brush import brush
 
 Range = tuple[float, float] | None
 
@@ -96,9 +95,7 @@ class FibrePicture(pn.viewable.Viewer):  # type: ignore[misc]  # panel has no ty
         # not the table itself, of which HoloViews would make a hash every time
         shown = streams.Params(self._exploration, ["revision"])
         chosen = streams.Params(self._exploration, ["revision", "selection"])
-        streams.Tap(source=base).add_subscriber(self._tapped)
-        streams.BoundsXY(source=base).add_subscriber(self._boxed)
-        streams.Lasso(source=base).add_subscriber(self._lassoed)
+        brush(base, self._exploration, CENTRES, on_click=self._tapped)
         return hv.Overlay(
             [
                 base,
@@ -150,9 +147,7 @@ class FibrePicture(pn.viewable.Viewer):  # type: ignore[misc]  # panel has no ty
     def _discs(self, revision: int) -> hv.Points:
         return plot_fibres.discs(self._exploration.shown)
 
-    def _tapped(self, x: float | None, y: float | None) -> None:
-        if x is None or y is None:
-            return
+    def _tapped(self, x: float, y: float) -> None:
         if self._on_line is None:
             self._exploration.pick(self._exploration.at(x, y))
             return
@@ -161,14 +156,6 @@ class FibrePicture(pn.viewable.Viewer):  # type: ignore[misc]  # panel has no ty
             line, on_line = self.line, self._on_line
             self.ask_line(None)
             on_line(line)
-
-    def _boxed(self, bounds: tuple[float, float, float, float] | None) -> None:
-        if bounds is not None:
-            self._exploration.pick(self._exploration.in_box(CENTRES, bounds))
-
-    def _lassoed(self, geometry: NDArray[np.float64] | None) -> None:
-        if geometry is not None:
-            self._exploration.pick(self._exploration.in_lasso(CENTRES, geometry))
 
     def __panel__(self) -> pn.pane.HoloViews:
         return self._view

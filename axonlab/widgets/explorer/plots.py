@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import holoviews as hv
-import numpy as np
 import pandas as pd
 import panel as pn
 import param
 from holoviews import streams
-from numpy.typing import NDArray
 
 from axonlab import plot_fibres
 from axonlab.explore import Exploration
 from axonlab.micrograph import Micrograph
 from axonlab.plot_fibres import label_of
+from axonlab.widgets.explorer.brush import brush
 from axonlab.widgets.explorer.look import CHOSEN
 
 FRAME = {"frame_width": 330, "frame_height": 330}
 
 REACH = 0.04
 """How far from a dot a click may be, as a share of the plot."""
-
-Box = tuple[float, float, float, float]
 
 
 class FibrePlots(pn.viewable.Viewer):  # type: ignore[misc]  # panel has no types
@@ -114,7 +111,11 @@ class FibrePlots(pn.viewable.Viewer):  # type: ignore[misc]  # panel has no type
         below = hv.DynamicMap(dots, streams=[streams.Params(state, ["revision"])])
         above = hv.DynamicMap(chosen, streams=[streams.Params(state, ["revision", "selection"])])
 
-        self._brush(below, columns, sides)
+        def nearest(x: float, y: float) -> None:
+            reach = REACH * sides[0], REACH * sides[1]
+            state.pick(state.nearest(columns, (x, y), reach))
+
+        brush(below, state, columns, on_click=nearest)
         return (bands * below * above).opts(
             **FRAME,
             xlim=(0, sides[0]),
@@ -125,29 +126,6 @@ class FibrePlots(pn.viewable.Viewer):  # type: ignore[misc]  # panel has no type
             backend_opts={"toolbar.logo": None},
             active_tools=["box_select"],
         )
-
-    def _brush(
-        self, dots: hv.DynamicMap, columns: tuple[str, str], sides: tuple[float, float]
-    ) -> None:
-        """Let clicks, boxes and lassos pick fibres."""
-        state = self._exploration
-
-        def tapped(x: float | None, y: float | None) -> None:
-            if x is not None and y is not None:
-                reach = REACH * sides[0], REACH * sides[1]
-                state.pick(state.nearest(columns, (x, y), reach))
-
-        def boxed(bounds: Box | None) -> None:
-            if bounds is not None:
-                state.pick(state.in_box(columns, bounds))
-
-        def lassoed(geometry: NDArray[np.float64] | None) -> None:
-            if geometry is not None:
-                state.pick(state.in_lasso(columns, geometry))
-
-        streams.Tap(source=dots).add_subscriber(tapped)
-        streams.BoundsXY(source=dots).add_subscriber(boxed)
-        streams.Lasso(source=dots).add_subscriber(lassoed)
 
     def _distribution(self) -> hv.Layout:
         """Return histogram and cumulative distribution of the groups and of the selection."""
