@@ -11,7 +11,6 @@ from html import escape
 from typing import Any
 
 import ipywidgets
-import numpy as np
 import pandas as pd
 
 from axonlab import plot
@@ -284,8 +283,7 @@ def _alert(error: BaseException) -> str:
 
 def _picture(crop: Crop, model: str) -> str:
     """Return a crop without and with its classes, and what is known of it."""
-    seen, grey = crop.micrograph, plot.grey(crop.micrograph.pixels)
-    both = np.hstack([np.dstack([grey] * 3), plot.overlay(seen, crop.labels)])
+    seen = crop.micrograph
     found = plural(len(crop.fibres), "fibre")
     if crop.fibre_diameter > 0:
         found += f", {crop.fibre_diameter:.2g} µm thick (median of the complete ones)"
@@ -296,7 +294,11 @@ def _picture(crop: Crop, model: str) -> str:
     doubt = (
         f'<p class="axonlab-doubt" role="alert">▲ {escape(crop.doubt)}</p>' if crop.doubt else ""
     )
-    return f"<p>{escape(text)}.</p>{png(both, text, width=2 * SIDE)}{doubt}"
+    pictures = png(plot.grey(seen.pixels), text, width=SIDE) + png(
+        plot.overlay(seen, crop.labels), "The same with its classes", width=SIDE
+    )
+    look = "display: flex; flex-wrap: wrap; gap: 6px"
+    return f'<p>{escape(text)}.</p><div style="{look}">{pictures}</div>{doubt}'
 
 
 def _table(status: pd.DataFrame) -> str:
