@@ -16,6 +16,8 @@ from scipy import ndimage
 from axonlab import plot
 from axonlab.formats import encode_tiff
 from axonlab.io import (
+    read_labels,
+    read_objects,
     write_bytes,
     write_image,
     write_json,
@@ -28,6 +30,7 @@ from axonlab.micrograph import Micrograph
 from axonlab.objects import label_fibres
 from axonlab.scale import LEARNT_DIAMETER_UM, doubt_pixel_size
 from axonlab.segment import Segmentation, entropy
+from axonlab.validity import check_fibres, review_queue
 
 PRODUCTS = (
     "labels.png",
@@ -128,6 +131,27 @@ def write_result(folder: str | Path, result: Result) -> None:
     finally:
         shutil.rmtree(part, ignore_errors=True)
         shutil.rmtree(before, ignore_errors=True)
+
+
+def review(folder: str | Path) -> pd.DataFrame:
+    """Return which fibres of a result to look at first, and why.
+
+    Parameters
+    ----------
+    folder : path
+        Of a result, also one with corrections.
+
+    Returns
+    -------
+    DataFrame
+        From `axonlab.validity.review_queue`, with the rows of the fibres in the table.
+    """
+    folder = Path(folder)
+    labels = read_labels(folder / "labels.png")
+    axons, fibres = (read_objects(folder / f"{what}.tif") for what in ("axons", "fibres"))
+    table = pd.read_csv(folder / "fibres.csv")
+    queue = review_queue(table, check_fibres(labels, axons, fibres, table))
+    return queue.merge(table, on="fibre_id", how="left")
 
 
 def read_provenance(folder: str | Path) -> dict[str, Any]:

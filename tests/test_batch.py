@@ -359,6 +359,19 @@ def test_an_image_without_fibres(random_models: list[Path], tmp_path: Path) -> N
     assert pd.read_csv(tmp_path / "runs/flat/fibres.csv").empty
 
 
+def test_what_to_look_at_first(make: Callable[..., FolderRun]) -> None:
+    """The queue of a result is made of its files, and tells more of each fibre."""
+    run = make()
+    run.complete()
+    for name in run.images:
+        table = pd.read_csv(run.folder / name / "fibres.csv").set_index("fibre_id")
+        queue = results.review(run.folder / name)
+        assert queue["score"].is_monotonic_decreasing and queue["fibre_id"].is_unique
+        assert set(queue["fibre_id"]) <= set(table.index)
+        wanted = table.loc[queue["fibre_id"], "uncertainty_bits"].to_numpy()
+        np.testing.assert_array_equal(queue["uncertainty_bits"], wanted)
+
+
 def test_the_preview_can_be_stopped(make: Callable[..., FolderRun]) -> None:
     """A stop between tiles ends it, and nothing is written."""
     run = make()
