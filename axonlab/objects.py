@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.morphology import local_maxima, reconstruction
-from skimage.segmentation import watershed
+from skimage.segmentation import relabel_sequential, watershed
 
 from axonlab.micrograph import CLASSES, check_pixel_size, check_plane
 
@@ -144,12 +144,13 @@ def _has_broken_lines(inside: NDArray[np.bool_]) -> bool:
 def _parts(inside: NDArray[np.bool_]) -> NDArray[np.int32]:
     """Number the parts of an object between its necks."""
     padded = np.pad(inside, 1)
-    depth = ndimage.distance_transform_edt(ndimage.binary_fill_holes(padded))
+    depth = ndimage.distance_transform_edt(ndimage.binary_fill_holes(padded))  # vacuoles: no necks
     # At this floor no part that is narrower than it must be rises above a neck.
     height = np.log(np.maximum(depth, MAX_NECK * MIN_PART_RADIUS))
     hills = reconstruction(height + np.log(MAX_NECK), height)  # type: ignore[no-untyped-call]
     peaks = local_maxima(hills)  # type: ignore[no-untyped-call]
     seeds, _ = ndimage.label(peaks, np.ones((3, 3)))
+    seeds, _, _ = relabel_sequential(seeds * padded)  # type: ignore[no-untyped-call]
     parts = watershed(-depth, seeds, mask=padded)  # type: ignore[no-untyped-call]
     return np.asarray(parts[1:-1, 1:-1], np.int32)
 

@@ -354,7 +354,9 @@ def test_cut_axons_divide_their_sheath(disc: Callable[..., Any]) -> None:
 
 
 @pytest.mark.parametrize("turn", [0, 20, 45])
-@pytest.mark.parametrize("shape", ["ellipse", "banana", "C", "ring", "triangle", "tail", "cut"])
+@pytest.mark.parametrize(
+    "shape", ["ellipse", "banana", "C", "ring", "triangle", "tail", "cut", "vacuole"]
+)
 def test_shapes_that_stay_whole(shape: str, turn: int, disc: Callable[..., Any]) -> None:
     """Elongated, curved and hollow axons have no neck, and thin tails are no axons."""
     size = (160, 160)
@@ -367,6 +369,7 @@ def test_shapes_that_stay_whole(shape: str, turn: int, disc: Callable[..., Any])
         "ring": disc(size, (80, 80), 50) & ~disc(size, (80, 95), 25),
         "triangle": (y < 50) & (y > -50) & (np.abs(x) < (y + 50) / 2),
         "tail": disc(size, (80, 60), 25) | ((np.abs(y) < 3) & (x > 0) & (x < 60)),
+        "vacuole": ((x / 60) ** 2 + (y / 20) ** 2 < 1) & ~disc(size, (80, 80), 14),
         "cut": disc(size, (0, 80), 50) | disc(size, (159, 80), 15),
     }[shape]
     labels = ndimage.rotate(3 * mask.astype(np.uint8), turn, order=0, reshape=shape != "cut")
@@ -377,6 +380,16 @@ def test_axons_of_few_pixels_are_not_cut(disc: Callable[..., Any]) -> None:
     """Outlines of tiny axons have necks by chance."""
     labels = bells(disc, 2)[::6, ::6]
     assert label(labels)[0].max() == 1
+
+
+def test_an_axon_with_a_vacuole_is_cut_off(disc: Callable[..., Any]) -> None:
+    """A hole in one of the axons does not hide it, and belongs to neither."""
+    labels = bells(disc, 5)
+    labels[disc(labels.shape, (30, 30), 4)] = 0
+    axons, _ = label(labels)
+    assert np.array_equal(axons > 0, labels > 0)
+    assert np.bincount(axons.ravel())[1:].tolist() == pytest.approx([1230, 1280], rel=0.05)
+    assert all(components(axons == i).max() == 1 for i in (1, 2))
 
 
 def test_small_parts_are_left_out(disc: Callable[..., Any]) -> None:
