@@ -26,9 +26,9 @@ def open_correction(
 ) -> Correction:
     """Begin to correct a segmentation, or go on where it was left, or lost.
 
-    Every edit is written to a journal, ``.FOLDER.edits.jsonl`` beside the folder, at once; masks and table are
-    written by `Correction.save`. What a crash, a restart or a closed page left in the journal is
-    done again, and saved.
+    Every edit is written at once to a journal, ``.FOLDER.edits.jsonl`` beside the folder; masks
+    and table are written by `Correction.save`. What a crash, a restart or a closed page left in
+    the journal is done again, and saved.
 
     Parameters
     ----------
