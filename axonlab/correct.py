@@ -457,7 +457,7 @@ class Correction:
         return old
 
     def _note(self, what: str, fibre_ids: list[int], details: dict[str, Any]) -> None:
-        """Add an entry to the trail, and tell the listeners."""
+        """Add an entry to the trail, and tell all listeners, even if one cannot write it down."""
         self._trail.append(
             {
                 "when": _clock(),
@@ -467,8 +467,14 @@ class Correction:
                 "details": details,
             }
         )
+        errors = []
         for listener in tuple(self.listeners):
-            listener()
+            try:
+                listener()
+            except OSError as error:
+                errors.append(error)
+        if errors:
+            raise errors[0]
 
     def _check(self, ids: int | Iterable[int]) -> list[int]:
         """Return ids in order, or raise ValueError unless they are those of fibres."""

@@ -91,8 +91,17 @@ class _Keeper:
                 correction.save()
             else:
                 line = {"index": index, **entry, **self._drawn(entry)}
-                self._journal.append(json.dumps(line, ensure_ascii=False).encode() + b"\n")
-        self._written = len(correction.trail)
+                self._write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
+            self._written = index + 1
+
+    def _write(self, line: bytes) -> None:
+        try:
+            self._journal.append(line)
+        except OSError as error:
+            raise OSError(
+                f"This was done, but is not kept on disk: {error}. If another page or kernel has "
+                "opened the same corrections, save these to another folder."
+            ) from error
 
     def _drawn(self, entry: dict[str, Any]) -> dict[str, str]:
         if entry["what"] != "redraw":

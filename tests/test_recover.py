@@ -117,3 +117,17 @@ def test_another_segmentation(phantom: Phantom, tmp_path: Path) -> None:
     before.save()
     with pytest.warns(UserWarning, match="another segmentation"):
         check_same(before, opened(other, tmp_path / "kept"))
+
+
+def test_a_second_page_takes_over(phantom: Phantom, tmp_path: Path) -> None:
+    """What the first one then does is not kept, and it is told so; its views follow nonetheless."""
+    first = opened(phantom, tmp_path / "kept")
+    seen: list[int] = []
+    first.listeners.append(lambda: seen.append(len(first.table)))
+    second = opened(phantom, tmp_path / "kept")
+    n = len(first.table)
+    with pytest.raises(OSError, match="is not kept on disk"):
+        first.delete(1)
+    assert seen == [n - 1]
+    second.delete(2)
+    check_same(second, opened(phantom, tmp_path / "kept"))

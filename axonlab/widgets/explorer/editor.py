@@ -60,7 +60,7 @@ class FibreEditor(pn.viewable.Viewer):  # type: ignore[misc]  # panel has no typ
         ids = self._exploration.selection
         try:
             self._exploration.select(edit())
-        except ValueError as error:
+        except (OSError, ValueError) as error:
             self._tell(str(error), failed=True)
             return
         self._tell(f"{named(ids).capitalize()} {done}.")
@@ -90,12 +90,17 @@ class FibreEditor(pn.viewable.Viewer):  # type: ignore[misc]  # panel has no typ
         self._edit(lambda: self._correction.split(fibre_id, start, end), "split")
 
     def _undo(self) -> None:
-        if self._correction.undo():
-            self._tell(f"Undone: {self._select_edited()} as before.")
+        self._step(self._correction.undo, "Undone: {} as before.")
 
     def _redo(self) -> None:
-        if self._correction.redo():
-            self._tell(f"Done again: {self._select_edited()}.")
+        self._step(self._correction.redo, "Done again: {}.")
+
+    def _step(self, step: Callable[[], bool], done: str) -> None:
+        try:
+            if step():
+                self._tell(done.format(self._select_edited()))
+        except OSError as error:
+            self._tell(str(error), failed=True)
 
     def _select_edited(self) -> str:
         """Select the fibres of the last edit, as far as they are there; return their name."""
