@@ -93,6 +93,8 @@ class FolderRun:
         May be replaced while nothing runs.
     folder : path
         Where the folders of the images are to be, see `axonlab.results.PRODUCTS`.
+    only : str
+        Pattern of the file names to take, such as ``"*_SEM.*"``.
     overwrite : bool
         Replace what other settings have left there. A folder in which there is more than that,
         such as corrections, is never replaced.
@@ -118,10 +120,15 @@ class FolderRun:
         settings: Settings,
         folder: str | Path,
         *,
+        only: str = "*",
         overwrite: bool = False,
     ) -> None:
         self.folder = Path(folder)
-        self.images = _named(_without(_paths(images), self.folder))
+        found = _paths(images)
+        paths = [path for path in found if path.match(only)]
+        if found and not paths:
+            raise ValueError(f"only: none of {listed(p.name for p in found)} is called {only!r}.")
+        self.images = _named(_without(paths, self.folder))
         self.overwrite = overwrite
         self.job: Job[pd.DataFrame] = Job(self._run)
         self._ran: Settings | None = None

@@ -33,6 +33,9 @@ from axonlab.remeasure import measure_some
 HISTORY_BYTES = 256 << 20
 """Memory for the edits that can be taken back; one of a single fibre takes some kilobytes."""
 
+LEAST_MARGIN = 24
+"""Pixels around a fibre that one wants to see of its surroundings, however small it is."""
+
 Point = tuple[float, float]
 
 MANIFEST = "corrections.json"
@@ -287,7 +290,7 @@ class Correction:
         return sorted(ids_in(self._now.fibres[window]))
 
     def around(self, fibre_id: int) -> Box:
-        """Return the window of a fibre with half of its size on every side, to redraw it in.
+        """Return the window of a fibre and its surroundings, to redraw it in.
 
         Raises
         ------
@@ -300,7 +303,7 @@ class Correction:
         sides = zip(("top", "left"), ("bottom", "right"), self.labels.shape, strict=True)
         for first, last, length in sides:
             start, stop = int(row[f"{first}_px"]), int(row[f"{last}_px"])
-            margin = (stop - start) // 2
+            margin = max((stop - start) // 2, LEAST_MARGIN)
             box.append(slice(max(0, start - margin), min(length, stop + margin)))
         return box[0], box[1]
 

@@ -15,6 +15,7 @@ from axonlab import batch, io, results
 from axonlab.batch import FolderRun, Settings
 from axonlab.job import Job
 from axonlab.objects import label_fibres
+from axonlab.pairs import find_images
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -381,3 +382,13 @@ def test_the_preview_can_be_stopped(make: Callable[..., FolderRun]) -> None:
     with pytest.raises(InterruptedError):
         job.wait()
     assert not run.folder.exists()
+
+
+def test_only_some_files(bids: Path, random_models: list[Path], tmp_path: Path) -> None:
+    """Those that a pattern names; one that names none is an error which says what there is."""
+    images = find_images(bids)
+    settings = Settings(str(random_models[0]))
+    run = FolderRun(bids, settings, tmp_path / "out", only=f"{images[0].stem}*")
+    assert list(run.images.values()) == [images[0]]
+    with pytest.raises(ValueError, match=rf"none of {images[0].name}.* is called '\*.xyz'"):
+        FolderRun(bids, settings, tmp_path / "out", only="*.xyz")

@@ -651,11 +651,11 @@ def test_open_says_what_is_wrong(tmp_path: Path) -> None:
 
 
 def test_the_window_around_a_fibre() -> None:
-    """It holds the fibre and half of its size on every side, as far as there is an image."""
-    labels = np.zeros((40, 60), np.uint8)
-    labels[2:12, 20:30] = 1
-    labels[4:10, 22:28] = 2
+    """It holds the fibre and what surrounds it, as far as there is an image."""
+    labels = np.zeros((200, 300), np.uint8)
+    labels[2:12, 20:100] = 1
+    labels[4:10, 22:98] = 2
     correction = Correction(labels, pixel_size=0.1)
-    assert correction.around(1) == (slice(0, 17), slice(15, 35))
+    assert correction.around(1) == (slice(0, 36), slice(0, 140))
     with pytest.raises(ValueError, match="7"):
         correction.around(7)

@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
-from axonlab.correct import Correction
 
 from axonlab import phantom
+from axonlab.correct import Correction
 from axonlab.explore import CENTRES, Exploration
 
 DIAMETERS = ("fibre_diameter_um", "axon_diameter_um")

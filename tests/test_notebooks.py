@@ -191,7 +191,7 @@ def test_segmenting_leaves_what_it_promises(tmp_path):
     shutil.copytree(al.samples.fetch("phantoms"), tmp_path / "data")
     broken = tmp_path / "data/sub-bf1/micr/sub-bf1_BF.png"
     broken.write_bytes(b"no image")
-    notebook = run("03_segment", tmp_path, images="data", run="mine")
+    notebook = run("03_segment", tmp_path, images="data", only="*", run="mine")
     promised = re.findall(r"`([\w.]+)`", notebook.cells[0].source)
     folder = tmp_path / "runs/mine"
     made = sorted(path for path in folder.iterdir() if path.is_dir())
@@ -208,7 +208,7 @@ def test_segmenting_leaves_what_it_promises(tmp_path):
     ):
         assert told in shown
     before = {file: file.stat().st_mtime_ns for file in folder.rglob("*.json")}
-    run("03_segment", tmp_path, images="data", run="mine")
+    run("03_segment", tmp_path, images="data", only="*", run="mine")
     assert {file: file.stat().st_mtime_ns for file in folder.rglob("*.json")} == before
 
 
@@ -216,7 +216,7 @@ def test_segmenting_nothing_but_broken_images(tmp_path):
     """A folder in which no image can be read is told, not an error."""
     (tmp_path / "data").mkdir()
     (tmp_path / "data/a.png").write_bytes(b"no image")
-    notebook = run("03_segment", tmp_path, images="data")
+    notebook = run("03_segment", tmp_path, images="data", only="*")
     shown = " ".join(str(cell.get("outputs", "")) for cell in notebook.cells)
     assert "not an image" in shown
 

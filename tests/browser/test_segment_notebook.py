@@ -19,7 +19,7 @@ def notebook(page, lab, lab_folder):
     path = lab_folder / "notebooks" / "03_segment.ipynb"
     content = nbformat.read(path, as_version=4)
     (parameters,) = [c for c in content.cells if "parameters" in c.metadata.get("tags", [])]
-    parameters.source += '\nrun = "clicked"'
+    parameters.source += '\nrun, only = "clicked", "*"'
     copied = path.with_name("03_segment_clicked.ipynb")
     nbformat.write(content, copied)
     run_all(page, f"{lab}/{copied.name}")
