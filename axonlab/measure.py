@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
-from axonlab.micrograph import check_pixel_size, check_plane
+from axonlab.micrograph import check_objects, check_pixel_size
 from axonlab.runs import find_runs, merge_sums, object_sums, sum_runs
 from axonlab.shape import ellipses, hulls
 from axonlab.summary import summarise
@@ -191,11 +191,7 @@ def _measure(objects: NDArray[np.integer], pixel_size: float) -> pd.DataFrame:
 
 def _check_objects(axons: NDArray[np.integer], fibres: NDArray[np.integer]) -> None:
     for name, objects in (("axons", axons), ("fibres", fibres)):
-        check_plane(objects, name)
-        if objects.dtype.kind not in "iu" or objects.min() < 0:
-            raise ValueError(
-                f"{name}: expected whole ids from 0, got {objects.dtype} from {objects.min()}."
-            )
+        check_objects(objects, name)
     if axons.shape != fibres.shape:
         raise ValueError(
             f"axons of shape {axons.shape} and fibres of {fibres.shape}: both must show the same "

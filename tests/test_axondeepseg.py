@@ -11,6 +11,7 @@ from skimage.measure import regionprops
 
 from axonlab import phantom
 from axonlab.axondeepseg import to_axondeepseg
+from axonlab.manual import read_measurements
 from axonlab.measure import measure_fibres
 
 COLUMNS = [
@@ -108,3 +109,14 @@ def test_bad_input() -> None:
         to_axondeepseg(pd.concat([table, table]), pixel_size=0.1)
     with pytest.raises(ValueError, match="outside"):
         to_axondeepseg(table, pixel_size=-0.1)
+
+
+def test_what_is_written_is_read_again() -> None:
+    """A table in AxonDeepSeg's columns is understood by the reader of manual measurements."""
+    one = phantom.nerve((200, 200), seed=5)
+    fibres = measure_fibres(one.axons, one.fibres, pixel_size=0.1)
+    fibres = fibres[fibres["is_myelinated"]]  # of the others both say so in their own ways
+    theirs = to_axondeepseg(fibres, pixel_size=0.1)
+    again = read_measurements(theirs.to_csv(), pixel_size=0.1)
+    for column in ("axon_area_um2", "axon_diameter_um", "myelin_thickness_um", "fibre_area_um2"):
+        np.testing.assert_allclose(again[column], fibres[column], rtol=1e-6)
