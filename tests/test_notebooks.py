@@ -243,6 +243,16 @@ def test_morphometry_leaves_what_it_promises(tmp_path):
     assert [json.loads(line)["who"] for line in trail] == ["Ada"]
 
 
+def test_morphometry_where_there_is_no_fibre(tmp_path):
+    """The notebook runs to its end, and its table has no rows."""
+    pixels = np.random.default_rng(0).normal(120, 4, (300, 400)).clip(0, 255).astype(np.uint8)
+    al.io.write_image(tmp_path / "data/blank.png", pixels)
+    (tmp_path / "data/blank.json").write_text('{"PixelSize": [0.1, 0.1], "PixelSizeUnits": "um"}')
+    run("04_morphometry", tmp_path, images="data", only="*")
+    folder = tmp_path / "runs/morphometry/blank"
+    assert pd.read_csv(folder / "measured.csv").empty and (folder / "report.html").exists()
+
+
 @pytest.mark.parametrize(
     "path", sorted(al.models.WEIGHTS.glob("*.yaml")), ids=lambda path: path.stem
 )
