@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -216,6 +216,15 @@ def test_a_job_starts_again() -> None:
     assert [f[:4] for f in fresh] == [(0, 0, "", None)] * 3
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Let SIGINT interrupt, also where the tests were started in the background of a shell."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("how", ["interrupt the wait", "interrupt before the wait"])
 def test_an_interrupt_stops_the_work(how: str) -> None:
     """The stop button of JupyterLab ends the work properly, and is then raised."""
