@@ -168,15 +168,24 @@ def _grow_into_myelin(
     owner = np.zeros(n_pieces + 1, np.int32)
     owner[piece_of_axon[1:]] = np.arange(1, n_axons + 1, dtype=np.int32)
     owner[n_axons_in > 1] = _FREE
-    fibres: NDArray[np.int32] = owner[pieces]
-    del pieces  # memory is dear
+    del myelin  # memory is dear
+    rimmed = np.zeros([n + 2 for n in axons.shape], np.int32)
+    fibres = rimmed[1:-1, 1:-1]
+    for row, row_of_pieces in zip(fibres, pieces, strict=True):
+        row[:] = owner[row_of_pieces]
+    del pieces
     np.copyto(fibres, axons, where=is_axon)
-    return _divide(fibres, piece_of_axon) if (n_axons_in > 1).any() else fibres
+    del is_axon
+    if (n_axons_in > 1).any():
+        _divide(rimmed, piece_of_axon)
+    return fibres.copy()
 
 
-def _divide(fibres: NDArray[np.int32], piece_of_axon: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Give every free pixel to the nearest axon that it hangs together with."""
-    owner = np.pad(fibres, 1)  # a rim where nothing is free: no wave leaves the image
+def _divide(owner: NDArray[np.int32], piece_of_axon: NDArray[np.int32]) -> None:
+    """Give every free pixel to the nearest axon that it hangs together with, in place.
+
+    The rim of the image is not free, so that no wave leaves it.
+    """
     flat = owner.reshape(-1)
     starts = np.flatnonzero(_beside_free(owner))
     # Pieces have nothing to do with each other: some at a time, their pixels stay in the cache.
@@ -186,7 +195,6 @@ def _divide(fibres: NDArray[np.int32], piece_of_axon: NDArray[np.int32]) -> NDAr
     ends_group = np.diff(first // _GROUP) > 0
     for group in np.split(starts[order], first[1:][ends_group]):
         _spread(group, flat, owner.shape[1])
-    return owner[1:-1, 1:-1].copy()
 
 
 def _spread(starts: NDArray[np.intp], flat: NDArray[np.int32], width: int) -> None:

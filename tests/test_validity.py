@@ -205,8 +205,18 @@ def test_openings_and_holes_against_brute_force(labels: Labels) -> None:
         for i in range(1, n + 1):
             own = objects == i
             holes = ndimage.binary_fill_holes(own, np.ones((3, 3))) & ~own
-            if not objects[holes].any():
+            if not objects[holes].any() and not _meets_others_at_corners(objects, i):
                 assert enclosed[i] == pytest.approx(holes.sum() / own.sum())
+
+
+def _meets_others_at_corners(objects: NDArray[np.int32], i: int) -> bool:
+    """Tell whether a gap in an object touches another one: whether it is a hole is taste then."""
+    free, n = ndimage.label(objects == 0, np.ones((3, 3)))
+    for piece in range(1, n + 1):
+        beside = set(objects[ndimage.binary_dilation(free == piece, np.ones((3, 3)))].tolist())
+        if i in beside and beside - {0, i}:
+            return True
+    return False
 
 
 def test_shared_sheaths_against_distance_maps() -> None:
