@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from axonlab.autosave import Journal, digest
-from axonlab.correct import MANIFEST, Correction
+from axonlab.correct import Correction
 from axonlab.labelling import compress, decompress
 
 
@@ -50,21 +50,21 @@ def open_correction(
         If what is saved began with other labels.
     """
     folder = Path(folder)
-    if (folder / MANIFEST).exists():
+    try:
         correction = Correction.open(folder, who=who)
-        if correction.origin != digest(labels):
-            warnings.warn(
-                f"{folder} holds corrections of another segmentation of this image, and they are "
-                "what you see. Choose another folder to correct this one.",
-                stacklevel=2,
-            )
-    else:
+    except FileNotFoundError:  # nothing was saved yet
         correction = Correction(
             labels,
             pixel_size=pixel_size,
             min_axon_diameter=min_axon_diameter,
             who=who,
             folder=folder,
+        )
+    if correction.origin != digest(labels):
+        warnings.warn(
+            f"{folder} holds corrections of another segmentation of this image, and they are "
+            "what you see. Choose another folder to correct this one.",
+            stacklevel=2,
         )
     journal = folder.with_name(f".{folder.name}.edits.jsonl")
     if journal.exists() and _replay(journal, correction):

@@ -223,7 +223,10 @@ def test_segmenting_nothing_but_broken_images(tmp_path):
 
 def test_morphometry_leaves_what_it_promises(tmp_path):
     """Table, figure and report of one image; corrections are kept, and there the next time."""
-    notebook = run("04_morphometry", tmp_path)
+    regions = {"left": [[0, 0], [40, 0], [40, 60], [0, 60]], "right": [[41, 0], [79, 0], [79, 60]]}
+    notebook = run("04_morphometry", tmp_path, regions=regions)
+    shown = " ".join(str(cell.get("outputs", "")) for cell in notebook.cells)
+    assert "right" in shown and "standard_error" in shown
     folder = tmp_path / "runs/morphometry/sub-sem1_SEM"
     opening = notebook.cells[0].source.partition("*Leaves*")[2]
     promised = re.findall(r"`([\w.]+\.\w+)`", opening)

@@ -131,3 +131,15 @@ def test_a_second_page_takes_over(phantom: Phantom, tmp_path: Path) -> None:
     assert seen == [n - 1]
     second.delete(2)
     check_same(second, opened(phantom, tmp_path / "kept"))
+
+
+def test_a_save_that_a_crash_has_cut_short(phantom: Phantom, tmp_path: Path) -> None:
+    """All was written but nothing was in its place yet: it is what one finds."""
+    before = opened(phantom, tmp_path / "kept")
+    edit(before)
+    before.save()
+    files = list((tmp_path / "kept").iterdir())
+    (tmp_path / "kept/.saved").mkdir()
+    for path in files:
+        path.rename(tmp_path / "kept/.saved" / path.name)
+    check_same(before, opened(phantom, tmp_path / "kept"))
