@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import NamedTuple
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
 from axonlab.micrograph import check_objects, check_pixel_size
-from axonlab.runs import find_runs, merge_sums, object_sums, sum_runs
-from axonlab.shape import ellipses, hulls
+from axonlab.runs import (
+    Runs,
+    find_runs,
+    merge_runs,
+    merge_sums,
+    object_sums,
+    sum_runs,
+    tile_sums,
+)
+from axonlab.shape import corner_runs, ellipses, hulls
 from axonlab.summary import summarise
 
 __all__ = ["measure_fibres", "merge_sums", "neighbour_distance", "object_sums", "summarise"]
@@ -91,11 +102,60 @@ def measure_fibres(
     """
     pixel_size = check_pixel_size(pixel_size, "axons and fibres")
     _check_objects(axons, fibres)
-    fibre = _measure(fibres, pixel_size)
-    axon = _measure(axons, pixel_size).reindex(fibre.index)
+    axon, fibre = (Parts.of(find_runs(objects)) for objects in (axons, fibres))
+    return tabulate(axon, fibre, fibres.shape, pixel_size=pixel_size)
+
+
+class Parts(NamedTuple):
+    """What is known of some objects, or of the parts of them that are in a tile."""
+
+    sums: pd.DataFrame
+    """From `axonlab.runs.object_sums`."""
+
+    corners: Runs
+    """Pixels at the corners of their convex hulls, from `axonlab.shape.corner_runs`."""
+
+    @classmethod
+    def of(cls, runs: Runs) -> Parts:
+        """Return those of whole objects."""
+        return cls(sum_runs(runs), corner_runs(runs))
+
+    @classmethod
+    def in_tile(
+        cls, objects: NDArray[np.integer], shape: tuple[int, int], *, origin: tuple[int, int]
+    ) -> Parts:
+        """Return those of the objects in a tile.
+
+        Parameters
+        ----------
+        objects : (H, W) integer array
+            The tile, and one row and one column more where the image goes on below and to the
+            right.
+        shape : pair of int
+            Of the tile itself.
+        origin : pair of int
+            Row and column of its first pixel.
+        """
+        inside = find_runs(objects[: shape[0], : shape[1]], origin=origin)
+        return cls(tile_sums(objects, shape, origin=origin), corner_runs(inside))
+
+    @classmethod
+    def join(cls, parts: Iterable[Parts]) -> Parts:
+        """Return those of objects from all their parts."""
+        sums, corners = zip(*parts, strict=True)
+        runs = merge_runs(corners)
+        return cls(merge_sums(sums).loc[runs.ids], corner_runs(runs))
+
+
+def tabulate(
+    axon_parts: Parts, fibre_parts: Parts, shape: tuple[int, int], *, pixel_size: float
+) -> pd.DataFrame:
+    """Return the table of `measure_fibres` of axons and fibres in an image of a shape."""
+    fibre = _measure(fibre_parts, pixel_size)
+    axon = _measure(axon_parts, pixel_size).reindex(fibre.index)
     axon[["area", "diameter"]] = axon[["area", "diameter"]].fillna(0.0)
     is_myelinated = (axon["area"] > 0) & (fibre["area"] > axon["area"])
-    height, width = fibres.shape
+    height, width = shape
     touches_first = (fibre["top"] == 0) | (fibre["left"] == 0)
     touches_last = (fibre["bottom"] == height) | (fibre["right"] == width)
     # Counted are axons: of a fibre at the edge the sheath alone may be seen, and is no fibre then.
@@ -166,10 +226,9 @@ def neighbour_distance(fibres: pd.DataFrame) -> pd.Series:
     return pd.Series(distance[:, 1], fibres.index)
 
 
-def _measure(objects: NDArray[np.integer], pixel_size: float) -> pd.DataFrame:
+def _measure(parts: Parts, pixel_size: float) -> pd.DataFrame:
     """Measure objects in µm, but for their bounding boxes, which stay in pixels."""
-    runs = find_runs(objects)
-    sums, hull = sum_runs(runs), hulls(runs)
+    sums, hull = parts.sums, hulls(parts.corners)
     table = ellipses(sums)
     lengths = ["y", "x", "minor_axis", "major_axis"]
     table[lengths] *= pixel_size

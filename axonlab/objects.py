@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from itertools import product
+from itertools import count, product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -120,13 +120,59 @@ def _cut_necks(objects: NDArray[np.int32], n: int) -> int:
     """Cut objects at their necks, in place; return how many there are then."""
     boxes: list[Box] = ndimage.find_objects(objects)
     for i, box in enumerate(boxes, start=1):
-        inside = objects[box] == i
-        if min(inside.shape) <= 2 * MIN_PART_RADIUS or not _has_broken_lines(inside):
-            continue
-        parts = _parts(inside)
+        parts = parts_between_necks(objects[box] == i)
         objects[box][parts > 1] = n - 1 + parts[parts > 1]
-        n += max(int(parts.max()) - 1, 0)
+        n += int(parts.max()) - 1
     return n
+
+
+def parts_between_necks(inside: NDArray[np.bool_]) -> NDArray[np.int32]:
+    """Number the parts of one object between its necks, see `label_fibres`.
+
+    Parameters
+    ----------
+    inside : (h, w) bool array
+        Its bounding box.
+
+    Returns
+    -------
+    (h, w) int32 array
+        From 1, 0 outside; 1 everywhere inside of what has no neck.
+    """
+    if min(inside.shape) <= 2 * MIN_PART_RADIUS or not _has_broken_lines(inside):
+        return inside.astype(np.int32)
+    parts = _parts(inside)
+    return parts if parts.any() else inside.astype(np.int32)
+
+
+def share_myelin(
+    axons: NDArray[np.int32], myelin: NDArray[np.bool_], *, waves: int
+) -> NDArray[np.int32]:
+    """Let waves spread from axons over myelin, as in `label_fibres` but no further.
+
+    Parameters
+    ----------
+    axons : (H, W) int32 array
+        Ids, of a part of an image.
+    myelin : (H, W) bool array
+    waves : int
+        How often the waves go on by a pixel. What lies further than twice as many pixels from
+        what was cut off is as it would be in the whole image: to undo a decision, news of what is
+        there would have to travel faster than a wave and against the order of the distances.
+
+    Returns
+    -------
+    (H, W) int32 array
+        Axons with their myelin; -1 is myelin that no wave has reached yet.
+    """
+    rimmed = np.zeros([n + 2 for n in axons.shape], np.int32)
+    owner = rimmed[1:-1, 1:-1]
+    np.copyto(owner, axons)
+    owner[myelin] = _FREE
+    pieces, _ = ndimage.label(rimmed, output=np.int32)
+    starts = np.flatnonzero(_beside_free(rimmed))
+    _divide(rimmed, starts, pieces.reshape(-1)[starts], waves)
+    return owner.copy()
 
 
 def _has_broken_lines(inside: NDArray[np.bool_]) -> bool:
@@ -177,27 +223,34 @@ def _grow_into_myelin(
     np.copyto(fibres, axons, where=is_axon)
     del is_axon
     if (n_axons_in > 1).any():
-        _divide(rimmed, piece_of_axon)
+        starts = np.flatnonzero(_beside_free(rimmed))
+        _divide(rimmed, starts, piece_of_axon[rimmed.reshape(-1)[starts]])
     return fibres.copy()
 
 
-def _divide(owner: NDArray[np.int32], piece_of_axon: NDArray[np.int32]) -> None:
+def _divide(
+    owner: NDArray[np.int32],
+    starts: NDArray[np.intp],
+    pieces: NDArray[np.int32],
+    waves: int | None = None,
+) -> None:
     """Give every free pixel to the nearest axon that it hangs together with, in place.
 
-    The rim of the image is not free, so that no wave leaves it.
+    Waves start at pixels of axons that are `_beside_free` ones, of the pieces given. The rim of
+    the image is not free, so that no wave leaves it.
     """
     flat = owner.reshape(-1)
-    starts = np.flatnonzero(_beside_free(owner))
     # Pieces have nothing to do with each other: some at a time, their pixels stay in the cache.
-    pieces = piece_of_axon[flat[starts]]
     order = np.argsort(pieces, kind="stable")
     _, first = np.unique(pieces[order], return_index=True)
     ends_group = np.diff(first // _GROUP) > 0
     for group in np.split(starts[order], first[1:][ends_group]):
-        _spread(group, flat, owner.shape[1])
+        _spread(group, flat, owner.shape[1], waves)
 
 
-def _spread(starts: NDArray[np.intp], flat: NDArray[np.int32], width: int) -> None:
+def _spread(
+    starts: NDArray[np.intp], flat: NDArray[np.int32], width: int, waves: int | None
+) -> None:
     """Let waves spread from some pixels of axons over the free ones, which become theirs.
 
     The pixels of a wave know how many rows and columns they are from the pixel they started at,
@@ -208,7 +261,10 @@ def _spread(starts: NDArray[np.intp], flat: NDArray[np.int32], width: int) -> No
     nothing = np.zeros(len(starts), index)
     wave = np.stack([starts.astype(index), nothing, nothing, flat[starts]])
     waiting = wave[:, :0]
-    while (waiting := np.concatenate([waiting, *_steps(wave, flat, width)], axis=1)).size:
+    for _ in count() if waves is None else range(waves):
+        waiting = np.concatenate([waiting, *_steps(wave, flat, width)], axis=1)
+        if not waiting.size:
+            break
         squared = waiting[1] ** 2 + waiting[2] ** 2
         is_near = squared < (int(np.sqrt(squared.min())) + 1) ** 2
         near = np.flatnonzero(is_near)

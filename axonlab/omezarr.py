@@ -154,7 +154,9 @@ def _halve(plane: NDArray[Any]) -> NDArray[Any]:
     """Return means of 2 × 2 pixels, of fewer at the end."""
     even = np.pad(plane, [(0, n % 2) for n in plane.shape], mode="edge").astype(np.float32)
     mean = (even[::2, ::2] + even[1::2, ::2] + even[::2, 1::2] + even[1::2, 1::2]) / 4
-    return mean.astype(plane.dtype) if plane.dtype.kind == "f" else np.rint(mean).astype(plane.dtype)
+    return (
+        mean.astype(plane.dtype) if plane.dtype.kind == "f" else np.rint(mean).astype(plane.dtype)
+    )
 
 
 def level_shapes(shape: tuple[int, int]) -> list[tuple[int, int]]:

@@ -60,6 +60,9 @@ def find_runs(objects: NDArray[np.integer], *, origin: tuple[int, int] = (0, 0))
     >>> runs.ids.tolist(), runs.owner.tolist(), runs.first.tolist(), runs.last.tolist()
     ([4, 7], [1, 1, 0], [0, 3, 1], [1, 3, 3])
     """
+    if not objects.size:
+        nothing = np.zeros(0, np.int64)
+        return Runs(np.zeros(0, objects.dtype), nothing, nothing, nothing, nothing)
     rows = max(1, STRIP_PIXELS // objects.shape[1])
     strips = [_strip_runs(objects[top : top + rows], top) for top in range(0, len(objects), rows)]
     row, first, last, id_of_run = (np.concatenate(part) for part in zip(*strips, strict=True))
@@ -112,6 +115,51 @@ def merge_sums(parts: Iterable[pd.DataFrame], shared: Iterable[pd.DataFrame] = (
     how = dict.fromkeys(_ADDED, "sum") | dict.fromkeys(_SMALLEST, "min")
     together = pd.concat([*parts, *taken_off]).groupby(level=0)
     return together.agg(how | dict.fromkeys(_LARGEST, "max"))
+
+
+def tile_sums(
+    objects: NDArray[np.integer], shape: tuple[int, int], *, origin: tuple[int, int]
+) -> pd.DataFrame:
+    """Return what a tile adds to the sums of the objects of an image.
+
+    Parameters
+    ----------
+    objects : (H, W) integer array
+        The tile, and one row and one column more where the image goes on below and to the right.
+    shape : pair of int
+        Of the tile itself.
+    origin : pair of int
+        Row and column of its first pixel.
+
+    Returns
+    -------
+    DataFrame
+        `merge_sums` of those of all tiles is `object_sums` of the image.
+
+    Examples
+    --------
+    >>> objects = np.array([[1, 1, 1, 1], [1, 1, 1, 0]])
+    >>> left = tile_sums(objects[:, :3], (2, 2), origin=(0, 0))
+    >>> right = tile_sums(objects[:, 2:], (2, 2), origin=(0, 2))
+    >>> merge_sums([left, right]).equals(object_sums(objects))
+    True
+    """
+    (height, width), (top, left) = shape, origin
+    whole, below = object_sums(objects, origin=origin), objects[height:]
+    beside = object_sums(objects[:, width:], origin=(top, left + width))
+    shared = [object_sums(below, origin=(top + height, left)), beside]
+    corner = object_sums(below[:, width:], origin=(top + height, left + width))
+    return merge_sums([whole, corner], shared)
+
+
+def merge_runs(parts: Iterable[Runs]) -> Runs:
+    """Return the runs of parts of the same objects as those of one image."""
+    ids, owner, row, first, last = zip(*parts, strict=True)
+    id_of_run = np.concatenate([i[o] for i, o in zip(ids, owner, strict=True)])
+    rows, firsts, lasts = (np.concatenate(places) for places in (row, first, last))
+    order = np.lexsort((firsts, rows))
+    together, owners = np.unique(id_of_run[order], return_inverse=True)
+    return Runs(together, owners, rows[order], firsts[order], lasts[order])
 
 
 def sum_runs(runs: Runs) -> pd.DataFrame:

@@ -101,6 +101,26 @@ def hulls(runs: Runs) -> pd.DataFrame:
     )
 
 
+def corner_runs(runs: Runs) -> Runs:
+    """Return the pixels at the corners of the convex hull of each object, as runs of one pixel.
+
+    `hulls` of them are those of all runs; where objects are cut into tiles, it is enough to keep
+    the corners of their pieces.
+
+    Examples
+    --------
+    >>> from axonlab.runs import find_runs
+    >>> corner_runs(find_runs(np.array([[0, 1, 1, 1, 0], [1, 1, 1, 1, 1]]))).first.tolist()
+    [1, 3, 0, 4]
+    """
+    owner, y, first, last = _row_ends(runs)
+    left, right = _left_hulls(owner, y, first), _left_hulls(owner, y, -last)
+    owners, rows, columns = (np.concatenate(pair) for pair in zip(left, right, strict=True))
+    columns[len(left[0]) :] *= -1
+    order = np.lexsort((columns, rows))
+    return Runs(runs.ids, owners[order], rows[order], columns[order], columns[order])
+
+
 class _Edges(NamedTuple):
     """Edges of convex hulls, ordered by object and counter-clockwise as seen from its top left.
 

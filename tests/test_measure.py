@@ -18,7 +18,8 @@ from scipy import ndimage, special
 from skimage.measure import perimeter_crofton, regionprops
 
 from axonlab import phantom, runs
-from axonlab.measure import measure_fibres, merge_sums, object_sums
+from axonlab.measure import Parts, measure_fibres, merge_sums, object_sums, tabulate
+from axonlab.omezarr import tiles as tiles_of
 
 PLACES = ["centroid_y_um", "centroid_x_um", "axon_centroid_y_um", "axon_centroid_x_um"]
 LENGTHS = [
@@ -245,6 +246,22 @@ def test_tiles_change_nothing(pair: tuple[Objects, Objects], data: st.DataObject
     shared = [sums(seam_y, c) for c in columns] + [sums(r, seam_x) for r in rows]
     merged = merge_sums([*tiles, sums(seam_y, seam_x)], shared)
     pd.testing.assert_frame_equal(merged, object_sums(image), check_dtype=False)
+
+
+@settings(deadline=None, max_examples=60)
+@given(pair=objects(), tile=st.integers(1, 7))
+def test_table_of_tiles(pair: tuple[Objects, Objects], tile: int) -> None:
+    """Measured in tiles, fibres have the very same table as in one piece."""
+    joined = []
+    for image in pair:
+        parts = []
+        for rows, columns in tiles_of(image.shape, tile):
+            shape = rows.stop - rows.start, columns.stop - columns.start
+            window = image[rows.start : rows.stop + 1, columns.start : columns.stop + 1]
+            parts.append(Parts.in_tile(window, shape, origin=(rows.start, columns.start)))
+        joined.append(Parts.join(parts))
+    table = tabulate(*joined, pair[1].shape, pixel_size=0.1)
+    pd.testing.assert_frame_equal(table, measure_fibres(*pair, pixel_size=0.1), check_dtype=False)
 
 
 def test_merged_sums() -> None:
