@@ -46,28 +46,78 @@ def blank_area(pixels: NDArray[np.float32]) -> NDArray[np.bool_]:
     >>> int(blank_area(stitched).sum()) == 20 * 50
     True
     """
-    constant = ndimage.maximum_filter(pixels, WINDOW) == ndimage.minimum_filter(pixels, WINDOW)
+    constant = constant_squares(pixels)
     areas, n = ndimage.label(constant, output=np.int32)
     if not n:
         return np.zeros(pixels.shape, bool)
-    outline, straight = np.zeros((2, n + 1))
-    for turned in (areas, areas.T):
-        for inner, outer in ((turned[1:], turned[:-1]), (turned[:-1], turned[1:])):
-            edges = (inner != outer) & (inner > 0)
-            outline += np.bincount(inner[edges], minlength=n + 1)
-            straight += np.bincount(inner[_in_long_runs(edges)], minlength=n + 1)
-    is_blank = straight >= MIN_STRAIGHT_SHARE * outline
-    is_blank[0] = False
-    blank: NDArray[np.bool_] = ndimage.maximum_filter(is_blank[areas], WINDOW)
-    return _without_seams(blank)
+    is_blank = is_filler(*outlines(constant, areas, n))
+    return spread(np.append(False, is_blank)[areas], ((True, True), (True, True)))
 
 
-def _without_seams(blank: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Close what is narrower than `WINDOW` between blank areas, or one of them and the border."""
-    framed = np.pad(blank, WINDOW, constant_values=True)
+def constant_squares(pixels: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Tell which pixels are the centres of squares of side `WINDOW` that hold one value."""
+    highest: NDArray[np.float32] = ndimage.maximum_filter(pixels, WINDOW)
+    return highest == ndimage.minimum_filter(pixels, WINDOW)
+
+
+def outlines(
+    constant: NDArray[np.bool_], areas: NDArray[np.int32], n: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Measure the outlines of joined squares.
+
+    Parameters
+    ----------
+    constant : (H, W) bool array
+    areas : (H, W) int32 array
+        Their numbers; 0 where they shall not be counted, such as around a tile, which must be
+        known as far as `STRAIGHT`.
+    n : int
+
+    Returns
+    -------
+    outline, straight : (n,) array
+        Edges of pixels that are the outline of each area within the image, and how many of them
+        lie in straight pieces of at least `STRAIGHT`.
+    """
+    counts = np.zeros((2, n + 1), np.int64)
+    for inside, ids in ((constant, areas), (constant.T, areas.T)):
+        for here, there in ((np.s_[1:], np.s_[:-1]), (np.s_[:-1], np.s_[1:])):
+            edges = inside[here] & ~inside[there]
+            counts[0] += np.bincount(ids[here][edges], minlength=n + 1)
+            counts[1] += np.bincount(ids[here][_in_long_runs(edges)], minlength=n + 1)
+    outline, straight = counts[:, 1:]
+    return outline, straight
+
+
+def is_filler(outline: NDArray[np.int64], straight: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Tell which areas are filler, from what `outlines` returns for the whole of them."""
+    return straight >= MIN_STRAIGHT_SHARE * outline
+
+
+def spread(
+    filler: NDArray[np.bool_], ends: tuple[tuple[bool, bool], tuple[bool, bool]]
+) -> NDArray[np.bool_]:
+    """Return the blank area from the centres of the squares that it is made of.
+
+    What is narrower than `WINDOW` between blank areas, or one of them and the border, is closed.
+
+    Parameters
+    ----------
+    filler : (H, W) bool array
+        Of an image, or of a part of it; what is nearer than 2 `WINDOW` to where it is cut off is
+        not right then.
+    ends : pair of pair of bool
+        Whether the image ends above and below, and to the left and to the right.
+    """
+    blank = ndimage.maximum_filter(filler, WINDOW)
+    rim = [[WINDOW * end for end in pair] for pair in ends]
+    framed = np.pad(blank, rim, constant_values=True)
     closed = ndimage.minimum_filter(ndimage.maximum_filter(framed, WINDOW), WINDOW)
-    inside = slice(WINDOW, -WINDOW)
-    return np.asarray(closed[inside, inside])
+    inside = tuple(
+        slice(before, length - after)
+        for (before, after), length in zip(rim, closed.shape, strict=True)
+    )
+    return np.asarray(closed[inside])
 
 
 def _in_long_runs(edges: NDArray[np.bool_]) -> NDArray[np.bool_]:

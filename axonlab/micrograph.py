@@ -156,13 +156,13 @@ def check_pixel_size(pixel_size: float, name: str) -> float:
     return value
 
 
-def check_resampling(micrograph: Micrograph, pixel_size: float) -> None:
-    """Raise ValueError when a micrograph is absurdly far from the pixel size (µm) of a network."""
-    if not MIN_RESAMPLING <= micrograph.pixel_size / pixel_size <= MAX_RESAMPLING:
+def check_scale(name: str, own: float, pixel_size: float) -> None:
+    """Raise ValueError when pixels are absurdly far from those (µm) at which a network works."""
+    if not MIN_RESAMPLING <= own / pixel_size <= MAX_RESAMPLING:
         raise ValueError(
-            f"{micrograph.name}: pixels of {micrograph.pixel_size:g} µm are too far from the "
-            f"{pixel_size:g} µm at which the network works. Check the pixel size (µm, not nm), "
-            "or take a model for this magnification."
+            f"{name}: pixels of {own:g} µm are too far from the {pixel_size:g} µm at which the "
+            "network works. Check the pixel size (µm, not nm), or take a model for this "
+            "magnification."
         )
 
 
@@ -280,7 +280,7 @@ def at_model_scale(
     ValueError
         If the pixel size is absurdly far from that of the network.
     """
-    check_resampling(micrograph, pixel_size)
+    check_scale(micrograph.name, micrograph.pixel_size, pixel_size)
     shape = shape_at(micrograph.pixels.shape, micrograph.pixel_size, pixel_size)
     pixels = resize(micrograph.pixels, shape)
     blank = resize_labels(micrograph.blank.view(np.uint8), shape).view(bool)

@@ -25,7 +25,9 @@ MIN_PART_RADIUS = 5
 
 _MANY_BROKEN_LINES = 1 / 20  # of the rows or columns of an object; a convex one has none
 _GROUP = 1 << 15  # pixels that waves start from at once, more where they are of one piece
-_FREE = -1  # in place of an id: myelin that several axons may get
+
+FREE = -1
+"""In place of an id: myelin that several axons may get."""
 
 Box = tuple[slice, slice]
 Wave = NDArray[np.integer]
@@ -146,7 +148,7 @@ def parts_between_necks(inside: NDArray[np.bool_]) -> NDArray[np.int32]:
 
 
 def share_myelin(
-    axons: NDArray[np.int32], myelin: NDArray[np.bool_], *, waves: int
+    axons: NDArray[np.int32], myelin: NDArray[np.bool_], *, waves: int | None = None
 ) -> NDArray[np.int32]:
     """Let waves spread from axons over myelin, as in `label_fibres` but no further.
 
@@ -155,8 +157,8 @@ def share_myelin(
     axons : (H, W) int32 array
         Ids, of a part of an image.
     myelin : (H, W) bool array
-    waves : int
-        How often the waves go on by a pixel. What lies further than twice as many pixels from
+    waves : int, optional
+        How often the waves go on by a pixel; without it, to the end. What lies further than twice as many pixels from
         what was cut off is as it would be in the whole image: to undo a decision, news of what is
         there would have to travel faster than a wave and against the order of the distances.
 
@@ -168,7 +170,7 @@ def share_myelin(
     rimmed = np.zeros([n + 2 for n in axons.shape], np.int32)
     owner = rimmed[1:-1, 1:-1]
     np.copyto(owner, axons)
-    owner[myelin] = _FREE
+    owner[myelin] = FREE
     pieces, _ = ndimage.label(rimmed, output=np.int32)
     starts = np.flatnonzero(_beside_free(rimmed))
     _divide(rimmed, starts, pieces.reshape(-1)[starts], waves)
@@ -213,7 +215,7 @@ def _grow_into_myelin(
     # Most pieces hold one axon and are its fibre; the myelin of the others is divided.
     owner = np.zeros(n_pieces + 1, np.int32)
     owner[piece_of_axon[1:]] = np.arange(1, n_axons + 1, dtype=np.int32)
-    owner[n_axons_in > 1] = _FREE
+    owner[n_axons_in > 1] = FREE
     del myelin  # memory is dear
     rimmed = np.zeros([n + 2 for n in axons.shape], np.int32)
     fibres = rimmed[1:-1, 1:-1]
@@ -275,7 +277,7 @@ def _spread(
 
 def _beside_free(owner: NDArray[np.int32]) -> NDArray[np.bool_]:
     """Tell which pixels of axons have a free neighbour; the rim of the image holds none."""
-    is_free = owner == _FREE
+    is_free = owner == FREE
     beside: NDArray[np.bool_] = np.zeros_like(is_free)
     for axis, step in product((0, 1), (-1, 1)):
         beside |= np.roll(is_free, step, axis)
@@ -286,15 +288,15 @@ def _beside_free(owner: NDArray[np.int32]) -> NDArray[np.bool_]:
 def _steps(wave: Wave, flat: NDArray[np.int32], width: int) -> Iterator[Wave]:
     """Yield a wave one step on in each direction, where that is free; some pixels twice."""
     for step in ((-width, -1, 0), (-1, 0, -1), (1, 0, 1), (width, 1, 0)):
-        onto_free = np.flatnonzero(flat[wave[0] + wave.dtype.type(step[0])] == _FREE)
+        onto_free = np.flatnonzero(flat[wave[0] + wave.dtype.type(step[0])] == FREE)
         yield wave.take(onto_free, axis=1) + np.array([[*step, 0]], wave.dtype).T
 
 
 def _first_to_arrive(wave: Wave, squared: NDArray[np.integer], flat: NDArray[np.int32]) -> Wave:
     """Keep what still is free, and of every pixel of the wave only the nearest arrival."""
-    free = np.flatnonzero(flat[wave[0]] == _FREE)
+    free = np.flatnonzero(flat[wave[0]] == FREE)
     # Of several values that are written to one place the last one stays.
     wave = wave.take(free[np.argsort(-squared[free], kind="stable")], axis=1)
-    mark = np.arange(_FREE - wave.shape[1], _FREE, dtype=np.int32)
+    mark = np.arange(FREE - wave.shape[1], FREE, dtype=np.int32)
     flat[wave[0]] = mark
     return wave.take(np.flatnonzero(flat[wave[0]] == mark), axis=1)

@@ -14,7 +14,7 @@ from axonlab.micrograph import (
     CLASSES,
     Micrograph,
     at_model_scale,
-    check_resampling,
+    check_scale,
     classify,
     resize,
     resize_labels,
@@ -99,7 +99,7 @@ class Preview:
 
     def __init__(self, micrograph: Micrograph, model: Model) -> None:
         card = model.card
-        check_resampling(micrograph, card.pixel_size)
+        check_scale(micrograph.name, micrograph.pixel_size, card.pixel_size)
         self.micrograph, self.model = micrograph, model
         self._size = max(card.pixel_size, micrograph.pixel_size)
         self._pixels, _ = at_model_scale(micrograph, self._size, card.percentiles)

@@ -67,7 +67,7 @@ class Resampling:
         return csr_array((weight, (row, column - given.start)), shape=shape)
 
     def _bounds(self, places: NDArray[np.integer]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Return the first pixels that some of the result are made of, and those behind the last."""
+        """Return the first pixels that places are made of, and those behind the last."""
         centre = (places + 0.5) * self._scale
         first = np.maximum((centre - self._reach + 0.5).astype(np.intp), 0)
         last = np.minimum((centre + self._reach + 0.5).astype(np.intp), self.n_in)

@@ -23,7 +23,7 @@ from axonlab import machine
 from axonlab.micrograph import (
     Micrograph,
     at_model_scale,
-    check_resampling,
+    check_scale,
     classify,
     resize,
     shape_at,
@@ -105,7 +105,7 @@ def segment(
     if not isinstance(model, Model):
         model = load_model(model)
     card = model.card
-    check_resampling(micrograph, card.pixel_size)
+    check_scale(micrograph.name, micrograph.pixel_size, card.pixel_size)
     _check_memory(micrograph, card, 3 if test_time_augmentation else 1)
     pixels, grey_range = at_model_scale(micrograph, model.card.pixel_size, model.card.percentiles)
     look = predict_turned if test_time_augmentation else predict
@@ -261,6 +261,7 @@ def predict(
     network: nn.Module,
     pixels: NDArray[np.float32],
     *,
+    wanted: tuple[slice, slice] | None = None,
     tile: int = TILE,
     temperature: float = 1.0,
     tell: Tell = _nobody,
@@ -272,6 +273,8 @@ def predict(
     network : Module
         One of `axonlab.networks`: it knows its stride and its halo.
     pixels : (H, W) float32 array
+    wanted : pair of slice, optional
+        Of which pixels, all by default; must begin at multiples of the network's stride.
     tile : int
         Side of a tile, rounded up to a multiple of the network's stride.
     temperature : float
@@ -297,24 +300,26 @@ def predict(
     dtype = fast_dtype(device)
     ready = _fold_batch_norm(network).to(device, dtype, memory_format=torch.channels_last)
     tile_height, tile_width = (-(-tile // step) * step for step in network.stride)
-    height, width = pixels.shape
     padding = [(0, -n % step) for n, step in zip(pixels.shape, network.stride, strict=True)]
     padded = torch.from_numpy(np.pad(pixels, padding, mode="symmetric"))[None, None]
+    whole = (slice(0, n) for n in pixels.shape)
+    (top, bottom), (left, right) = ((s.start, s.stop) for s in wanted or whole)
     result: NDArray[np.float32] | None = None
-    corners = list(product(range(0, height, tile_height), range(0, width, tile_width)))
-    for done, (top, left) in enumerate(corners, start=1):
-        rows, y = _window(top, tile_height, network.halo[0], padded.shape[2])
-        columns, x = _window(left, tile_width, network.halo[1], padded.shape[3])
+    corners = list(product(range(top, bottom, tile_height), range(left, right, tile_width)))
+    for done, (y, x) in enumerate(corners, start=1):
+        rows, inner_rows = _window(y, tile_height, network.halo[0], padded.shape[2])
+        columns, inner_columns = _window(x, tile_width, network.halo[1], padded.shape[3])
         with torch.inference_mode():
             view = padded[..., rows, columns].to(device, dtype, memory_format=torch.channels_last)
-            logits = ready(view)[0, :, y, x].float() / temperature
-            part = logits.softmax(0).cpu().numpy()
+            logits = ready(view)[0, :, inner_rows, inner_columns].float() / temperature
+            part = logits.softmax(0).cpu().numpy()[:, : bottom - y, : right - x]
         if result is None:
-            result = np.empty((len(part), *padded.shape[2:]), np.float32)
-        result[:, top : top + tile_height, left : left + tile_width] = part
+            result = np.empty((len(part), bottom - top, right - left), np.float32)
+        here = np.s_[:, y - top : y - top + tile_height, x - left : x - left + tile_width]
+        result[here] = part
         tell(done / len(corners))
     assert result is not None
-    return result[:, :height, :width]
+    return result
 
 
 def predict_turned(

@@ -248,7 +248,7 @@ def test_tiles_change_nothing(pair: tuple[Objects, Objects], data: st.DataObject
     pd.testing.assert_frame_equal(merged, object_sums(image), check_dtype=False)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=25)
 @given(pair=objects(), tile=st.integers(1, 7))
 def test_table_of_tiles(pair: tuple[Objects, Objects], tile: int) -> None:
     """Measured in tiles, fibres have the very same table as in one piece."""
