@@ -158,9 +158,10 @@ def share_myelin(
         Ids, of a part of an image.
     myelin : (H, W) bool array
     waves : int, optional
-        How often the waves go on by a pixel; without it, to the end. What lies further than twice as many pixels from
-        what was cut off is as it would be in the whole image: to undo a decision, news of what is
-        there would have to travel faster than a wave and against the order of the distances.
+        How often the waves go on by a pixel; without it, to the end. What lies further than twice
+        as many pixels from what was cut off is as it would be in the whole image: to undo a
+        decision, news of what is there would have to travel faster than a wave and against the
+        order of the distances.
 
     Returns
     -------

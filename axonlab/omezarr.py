@@ -35,7 +35,7 @@ def create_image(
     pixel_size: float,
     tile: int,
     name: str = "image",
-) -> zarr.Array:
+) -> Any:
     """Make an empty OME-Zarr image with all its levels, and return the finest.
 
     Parameters
@@ -76,7 +76,7 @@ def create_labels(
     pixel_size: float,
     tile: int,
     colours: Mapping[int, str] | None = None,
-) -> zarr.Array:
+) -> Any:
     """Make an empty label image within an OME-Zarr image, ``labels/NAME``, and return its finest.
 
     Parameters
@@ -107,7 +107,7 @@ def create_labels(
     )
 
 
-def open_levels(path: str | Path, mode: str = "r") -> list[zarr.Array]:
+def open_levels(path: str | Path, mode: str = "r") -> list[Any]:
     """Return the arrays of an OME-Zarr image or label image of axonlab, the finest first."""
     group = zarr.open_group(path, mode=mode)  # type: ignore[arg-type]
     ome: Any = group.attrs["ome"]
@@ -183,7 +183,7 @@ def _create(
     tile: int,
     name: str,
     ome: Mapping[str, Any],
-) -> zarr.Array:
+) -> Any:
     pixel_size = check_pixel_size(pixel_size, name)
     group = zarr.open_group(path, mode="w", zarr_format=3)
     shapes = level_shapes(shape)

@@ -47,14 +47,14 @@ class Resampling:
         return slice(int(first), int(last))
 
     def nearest(self, places: NDArray[np.integer]) -> NDArray[np.intp]:
-        """Return the pixels that `axonlab.micrograph.resize_labels` takes for some of the result."""
+        """Return which pixels `axonlab.micrograph.resize_labels` takes for some places."""
         steps = np.full(self.n_out, self._scale)
         steps[0] /= 2
         return np.add.accumulate(steps).astype(np.intp)[places]  # one by one, as Pillow goes on
 
     def weights(self, wanted: slice, given: slice) -> csr_array:
         """Return the matrix that makes a part of the result of the pixels it needs."""
-        places = np.arange(wanted.start, wanted.stop)
+        places = np.arange(wanted.start, wanted.stop, wanted.step)
         first, last = self._bounds(places)
         n = last - first
         row = np.repeat(np.arange(len(places)), n)

@@ -59,11 +59,11 @@ class Slide:
     pixel_size: float
     tile: int
 
-    def image(self) -> zarr.Array[Any]:
+    def image(self) -> Any:
         """Return the grey values."""
         return open_levels(self.path, "r+")[0]
 
-    def labels(self, name: str) -> zarr.Array[Any]:
+    def labels(self, name: str) -> Any:
         """Return the class ids, the ids of objects or what is blank."""
         return open_levels(self.folder_of(name), "r+")[0]
 
@@ -71,7 +71,7 @@ class Slide:
         """Return where labels are."""
         return Path(self.path, "labels", name)
 
-    def filler(self) -> zarr.Array[Any]:
+    def filler(self) -> Any:
         """Return the filler, without what is between its pieces; it is needed for a while."""
         return zarr.open_array(self._filler, mode="r+")
 

@@ -20,7 +20,7 @@ def test_part_equals_whole(
     axes = [Resampling(n, m) for n, m in zip(shape, new, strict=True)]
     starts = [data.draw(st.integers(0, m - 1)) for m in new]
     wanted = tuple(
-        slice(start, data.draw(st.integers(start + 1, m)))
+        slice(start, data.draw(st.integers(start + 1, m)), data.draw(st.integers(1, 3)))
         for start, m in zip(starts, new, strict=True)
     )
     needed = tuple(axis.needs(part) for axis, part in zip(axes, wanted, strict=True))
