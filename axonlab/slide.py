@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from axonlab import omezarr, slide_tiles, stitch
 from axonlab.blank import is_filler
 from axonlab.io import write_json
+from axonlab.job import Job
 from axonlab.measure import Parts, tabulate
 from axonlab.micrograph import CLASS_COLOURS, check_scale, shape_at
 from axonlab.objects import FREE, MIN_PART_RADIUS, Box
@@ -116,15 +119,15 @@ def segment_slide(
     if model is not None:
         model = _load(model)
         check_scale(opened.name, opened.pixel_size, model.card.pixel_size)
-    _prepare(output, about, opened.dtype, resume=resume)
     slide = Slide(str(output), opened.shape, opened.pixel_size, tile)
-    with workers(client) as team:
+    with workers(client) as team, _disk_of(output):
+        _prepare(output, about, opened.dtype, resume=resume)
         work = _Work(slide, team, tell or _nobody)
         classes, told = work.read(opened) if model is None else work.predict(opened, model)
         fibres, found = work.objects(classes, min_axon_diameter)
         work.levels()
-    told |= {"min_axon_diameter_um": min_axon_diameter, **found, "fibres_key": fibres.key}
-    write_json(output / "run" / "manifest.json", about | told, overwrite=True)
+        told |= {"min_axon_diameter_um": min_axon_diameter, **found, "fibres_key": fibres.key}
+        write_json(output / "run" / "manifest.json", about | told, overwrite=True)
     return output
 
 
@@ -148,24 +151,51 @@ def measure_slide(
 
     Raises
     ------
-    ValueError
-        If the slide is not segmented to its end.
+    FileNotFoundError
+        If there is no slide, or it is not segmented to its end.
     """
     manifest = read_manifest(output)
-    if "fibres_key" not in manifest:
-        raise ValueError(f"{output} is not segmented to its end. Call segment_slide again first.")
     slide = _slide(output, manifest)
-    with workers(client) as team:
+    with workers(client) as team, _disk_of(output):
         work = _Work(slide, team, tell or _nobody)
         stage = Stage(work.folder, "measure", fibres=manifest["fibres_key"])
         records = work.run(stage, slide_tiles.measure_tile)
-    axons, fibres = (
-        Parts.join(slide_tiles.parts_of(record, name) for record in records.values())
-        for name in ("axons", "fibres")
-    )
-    table = tabulate(axons, fibres, slide.shape, pixel_size=slide.pixel_size)
-    _write_table(_table_folder(output), table)
+        axons, fibres = (
+            Parts.join(slide_tiles.parts_of(record, name) for record in records.values())
+            for name in ("axons", "fibres")
+        )
+        table = tabulate(axons, fibres, slide.shape, pixel_size=slide.pixel_size)
+        _write_table(_table_folder(output), table)
     return table
+
+
+def slide_job(
+    source: str | Path | ArrayLike, output: str | Path, **settings: Any
+) -> Job[pd.DataFrame]:
+    """Return the job of segmenting and measuring a slide, for notebooks.
+
+    Parameters
+    ----------
+    source, output, **settings
+        As for `segment_slide`.
+
+    Returns
+    -------
+    Job
+        `axonlab.widgets.JobWidget` shows how far it is. Its result is the table; stopped, it
+        raises InterruptedError, and goes on from there when it is started again.
+    """
+
+    def work(job: Job[pd.DataFrame]) -> pd.DataFrame:
+        def tell(progress: Progress) -> None:
+            if job.stopping.is_set():
+                raise InterruptedError("Stopped. What is finished is kept: start again to go on.")
+            job.report(progress.done, progress.total, str(progress))
+
+        segment_slide(source, output, **settings, tell=tell)
+        return measure_slide(output, client=settings.get("client"), tell=tell)
+
+    return Job(work)
 
 
 def read_table(output: str | Path) -> pd.DataFrame:
@@ -182,11 +212,14 @@ def read_manifest(output: str | Path) -> dict[str, Any]:
     Raises
     ------
     FileNotFoundError
-        If there is no result of `segment_slide`.
+        If there is no slide, or it is not segmented to its end.
     """
     path = Path(output, "run", "manifest.json")
     if not path.is_file():
-        raise FileNotFoundError(f"{output} holds no slide that segment_slide has made.")
+        raise FileNotFoundError(
+            f"{output} is no slide that was segmented to its end. Call segment_slide first; what "
+            "it has finished before is not done again."
+        )
     manifest: dict[str, Any] = json.loads(path.read_text("utf-8"))
     return manifest
 
@@ -306,6 +339,8 @@ class _Work:
         }
         owners = _owners(self.run(numbered, slide_tiles.write_axons, arguments))
         fibres = Stage(self.folder, "fibres", numbered)
+        if len(fibres.finished(self.boxes)) < len(self.boxes):  # a table would be of other fibres
+            shutil.rmtree(_table_folder(self.slide.path), ignore_errors=True)
         records = self.run(
             fibres, slide_tiles.write_fibres, {tile: (owners[tile],) for tile in self.boxes}
         )
@@ -386,6 +421,21 @@ class _Bare:
     ids: dict[Tile, NDArray[np.int32]]
     cut: dict[Tile, list[Any]]
     n: int
+
+
+@contextmanager
+def _disk_of(output: str | Path) -> Iterator[None]:
+    """Tell what to do when the disk is full."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise OSError(
+            error.errno,
+            f"The disk that holds {output} is full. Make room and call again: what is finished is "
+            "kept, and it goes on from there.",
+        ) from error
 
 
 def _nobody(progress: Progress) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import io
 import json
@@ -165,7 +164,7 @@ class Stage:
         Parameters
         ----------
         work : callable
-            Makes the record of a tile; one that a worker can be sent.
+            Makes the record of a tile; such as can be sent to a worker.
         tasks : mapping of tile to tuple
             Arguments of `work`.
         workers : Workers
@@ -173,10 +172,6 @@ class Stage:
         at_once : int, optional
             So many tiles at a time, as many as there are workers by default.
 
-        Raises
-        ------
-        OSError
-            If the disk is full; after some room was made, the same call goes on.
         """
         begun = time.monotonic()
         todo = [tile for tile in tasks if not self._record(tile).is_file()]
@@ -194,18 +189,8 @@ class Stage:
 
         say(0)
         calls = ((_finish, self._record(tile), work, tasks[tile]) for tile in todo)
-        try:
-            for new, _ in enumerate(_results(workers, calls, at_once or workers.n), start=1):
-                say(new)
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
-            raise OSError(
-                error.errno,
-                f"The disk that holds {self.folder.parent} is full ({self.name}, "
-                f"{len(self.finished(tasks))} of {len(tasks)} tiles done). Make room and call "
-                "again: it goes on from there.",
-            ) from error
+        for new, _ in enumerate(_results(workers, calls, at_once or workers.n), start=1):
+            say(new)
         return {tile: self.read(tile) for tile in tasks}
 
     def finished(self, tiles: Mapping[Tile, Any]) -> list[Tile]:

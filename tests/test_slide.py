@@ -1,0 +1,341 @@
+"""Slides give what the whole image in memory gives, whatever the tiles, the workers and accidents."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from distributed import Client, LocalCluster
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from axonlab import models, omezarr, phantom, slide, slide_tiles, stages
+from axonlab.measure import measure_fibres
+from axonlab.micrograph import Micrograph
+from axonlab.objects import label_fibres
+from axonlab.segment import segment
+from axonlab.stages import Progress
+
+Labels = NDArray[np.uint8]
+SIZE = 0.1
+
+
+def tissue(seed: int, shape: tuple[int, int] = (120, 110)) -> Labels:
+    """Draw axons and myelin of all shapes and sizes, with much that touches."""
+    rng = np.random.default_rng(seed)
+    lumps, webs = (
+        ndimage.gaussian_filter(rng.standard_normal(shape), rng.uniform(1.5, 5)) for _ in range(2)
+    )
+    labels = np.zeros(shape, np.uint8)
+    labels[webs > np.quantile(webs, rng.uniform(0.1, 0.9))] = 1
+    labels[lumps > np.quantile(lumps, rng.uniform(0.7, 0.97))] = 2
+    labels[lumps < np.quantile(lumps, 0.1)] = 3
+    return labels
+
+
+def read(output: Path, name: str) -> NDArray[Any]:
+    """Return a label image of a slide."""
+    return np.asarray(omezarr.open_levels(output / "labels" / name)[0])
+
+
+def check(output: Path, labels: Labels, *, min_axon_diameter: float = 0.0) -> None:
+    """Compare a slide with the same in memory."""
+    expected = label_fibres(labels, pixel_size=SIZE, min_axon_diameter=min_axon_diameter)
+    for name, objects in zip(("axons", "fibres"), expected, strict=True):
+        np.testing.assert_array_equal(read(output, name), objects, err_msg=name)
+    table = slide.measure_slide(output)
+    in_memory = measure_fibres(*expected, pixel_size=SIZE)
+    pd.testing.assert_frame_equal(table, in_memory, check_dtype=False, rtol=1e-9)
+    pd.testing.assert_frame_equal(slide.read_table(output), table)
+
+
+@pytest.fixture
+def output(tmp_path: Path) -> Path:
+    """Return where to put a slide."""
+    return tmp_path / "slide.ome.zarr"
+
+
+@pytest.fixture(scope="module")
+def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the file of a small network that nobody has trained."""
+    import torch
+
+    torch.manual_seed(0)
+    classes = ["background", "myelin", "axon"]
+    architecture = {"class": "UNet", "n_classes": 3, "features": [8, 8, 8]}
+    card = models.ModelCard("small", classes, SIZE, architecture)
+    return models.save_model(
+        tmp_path_factory.mktemp("model") / "small.safetensors", card.build(), card
+    )
+
+
+@settings(
+    deadline=None, max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    seed=st.integers(0, 10**6),
+    tile=st.integers(25, 130),
+    waves=st.integers(2, 32),
+    diameter=st.sampled_from([0.0, 1.0]),
+)
+def test_equal_to_memory(
+    tmp_path_factory: pytest.TempPathFactory, seed: int, tile: int, waves: int, diameter: float
+) -> None:
+    """Objects and table are those of the whole image."""
+    output, labels = tmp_path_factory.mktemp("slide") / "a.zarr", tissue(seed)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(slide_tiles, "WAVES", waves)
+        slide.segment_slide(
+            labels,
+            output,
+            model=None,
+            pixel_size=SIZE,
+            tile=tile,
+            min_axon_diameter=diameter,
+        )
+    check(output, labels, min_axon_diameter=diameter)
+
+
+@pytest.mark.parametrize("n_workers", [1, 2, 4])
+def test_any_number_of_workers(output: Path, n_workers: int) -> None:
+    """Workers of a cluster give the same as this process."""
+    labels = tissue(1)
+    cluster = LocalCluster(
+        n_workers=n_workers, threads_per_worker=1, processes=False, dashboard_address=None
+    )
+    with cluster, Client(cluster) as client:
+        slide.segment_slide(labels, output, model=None, pixel_size=SIZE, tile=40, client=client)
+        slide.measure_slide(output, client=client)
+    check(output, labels)
+
+
+def test_no_axon(output: Path) -> None:
+    """A slide without fibres has an empty table."""
+    slide.segment_slide(np.ones((50, 60), np.uint8), output, model=None, pixel_size=SIZE, tile=32)
+    table = slide.measure_slide(output)
+    assert table.empty
+    assert "g_ratio" in slide.read_table(output)
+
+
+def test_many_fibres(output: Path) -> None:
+    """There may be more fibres than 16 bits can tell apart."""
+    labels = np.zeros((600, 600), np.uint8)
+    labels[::2, ::2] = 2
+    slide.segment_slide(labels, output, model=None, pixel_size=SIZE, tile=256)
+    assert read(output, "fibres").max() == 300 * 300
+    np.testing.assert_array_equal(read(output, "axons"), label_fibres(labels, pixel_size=SIZE)[0])
+
+
+@pytest.mark.parametrize(("pixel_size", "tile"), [(SIZE, 64), (SIZE, 150), (0.04, 90), (0.23, 70)])
+def test_prediction_equals_whole(
+    output: Path, small_model: Path, pixel_size: float, tile: int
+) -> None:
+    """Classes, blank area and range of greys are those of the whole image, at any scale."""
+    pixels = phantom.nerve((210, 260), pixel_size=SIZE, seed=4).micrograph.pixels.copy()
+    pixels[:60, 130:] = 0  # as around a stitched field
+    pixels[140:, :50] = 0
+    micrograph = Micrograph(pixels, pixel_size)
+    whole = segment(micrograph, small_model)
+    assert 0.1 < micrograph.blank.mean() < 0.5
+    slide.segment_slide(pixels, output, model=small_model, pixel_size=pixel_size, tile=tile)
+    np.testing.assert_array_equal(read(output, "blank"), micrograph.blank)
+    manifest = slide.read_manifest(output)
+    assert manifest["grey_values_mapped_to_0_and_1"] == pytest.approx(
+        whole.provenance["grey_values_mapped_to_0_and_1"], rel=1e-6
+    )
+    # the convolutions of tiles of another shape may be rounded in another way
+    assert np.mean(read(output, "classes") != whole.labels) < 1e-4
+
+
+class Interruption(Exception):
+    """Ends the work after some tiles, and counts how many were done by stage."""
+
+    def __init__(self, after: int = 10**9) -> None:
+        self.left = after
+        self.new: Counter[str] = Counter()
+
+    def __call__(self, progress: Progress) -> None:
+        self.new[progress.stage] = progress.new
+        self.left -= progress.new > 0
+        if self.left < 0:
+            raise self
+
+
+def test_goes_on_where_it_was_stopped(output: Path) -> None:
+    """What is finished is not done again, and the result is the same."""
+    labels = tissue(2)
+    told = {"model": None, "pixel_size": SIZE, "tile": 40}
+    n_tiles = len(omezarr.tiles(labels.shape, 40))
+    stops = [Interruption(after=5), Interruption(after=14), Interruption(after=20)]
+    for stop in stops:
+        with pytest.raises(Interruption):
+            slide.segment_slide(labels, output, **told, tell=stop)
+    with pytest.raises(FileNotFoundError, match="segmented to its end"):
+        slide.measure_slide(output)
+    last = Interruption()
+    slide.segment_slide(labels, output, **told, tell=last)
+    check(output, labels)
+    assert last.new["read"] == last.new["axons"] == 0 < last.new["fibres"]
+    again = Interruption()
+    slide.segment_slide(labels, output, **told, tell=again)
+    assert sum(again.new.values()) == 0
+    assert 0 < sum(stop.new["read"] for stop in stops) <= n_tiles
+
+
+def test_changed_parameter(output: Path) -> None:
+    """Another diameter makes objects anew, but neither reads nor finds axons again."""
+    labels = tissue(3)
+    told = {"model": None, "pixel_size": SIZE, "tile": 64}
+    slide.segment_slide(labels, output, **told)
+    before = slide.measure_slide(output)
+    counts = Interruption()
+    slide.segment_slide(labels, output, **told, min_axon_diameter=1.0, tell=counts)
+    assert counts.new["read"] == counts.new["axons"] == counts.new["classes level 1"] == 0
+    assert counts.new["fibres"] == len(omezarr.tiles(labels.shape, 64))
+    check(output, labels, min_axon_diameter=1.0)
+    assert len(slide.read_table(output)) < len(before)
+
+
+def test_begun_anew(output: Path) -> None:
+    """Without resume nothing of before is left."""
+    for seed in (4, 5):
+        slide.segment_slide(
+            tissue(seed), output, model=None, pixel_size=SIZE, tile=64, resume=False
+        )
+    check(output, tissue(5))
+
+
+def test_other_source(output: Path) -> None:
+    """A slide is not mixed with another one."""
+    slide.segment_slide(tissue(4), output, model=None, pixel_size=SIZE, tile=64)
+    for other, change in (
+        (tissue(5), {}),
+        (tissue(4), {"pixel_size": 0.2}),
+        (tissue(4), {"tile": 50}),
+    ):
+        told = {"model": None, "pixel_size": SIZE, "tile": 64} | change
+        with pytest.raises(ValueError, match=r"was begun with .* resume=False"):
+            slide.segment_slide(other, output, **told)
+    check(output, tissue(4))
+
+
+def test_foreign_output(tmp_path: Path) -> None:
+    """What is no slide is left alone, also without resume."""
+    (tmp_path / "thesis.txt").write_text("all my work")
+    for resume in (True, False):
+        with pytest.raises(FileExistsError, match="no slide that segment_slide has made"):
+            slide.segment_slide(tissue(4), tmp_path, model=None, pixel_size=SIZE, resume=resume)
+    assert (tmp_path / "thesis.txt").read_text() == "all my work"
+
+
+def test_absurd_scale(output: Path, small_model: Path) -> None:
+    """A model for another magnification is refused before anything is written."""
+    with pytest.raises(ValueError, match="too far from"):
+        slide.segment_slide(tissue(1), output, model=small_model, pixel_size=9.0)
+    assert not output.exists()
+
+
+def test_disk_full(output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk stops the work with advice, and it goes on after."""
+    labels, left = tissue(6), [30]
+
+    def write_bytes(path: Path, content: bytes, **kwargs: Any) -> Path:
+        left[0] -= 1
+        if left[0] < 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return original(path, content, **kwargs)
+
+    original = stages.write_bytes
+    monkeypatch.setattr(stages, "write_bytes", write_bytes)
+    with pytest.raises(OSError, match=r"is full\. Make room and call again"):
+        slide.segment_slide(labels, output, model=None, pixel_size=SIZE, tile=40)
+    monkeypatch.undo()
+    slide.segment_slide(labels, output, model=None, pixel_size=SIZE, tile=40)
+    check(output, labels)
+
+
+def test_killed(output: Path, tmp_path: Path) -> None:
+    """Killed without warning, it goes on with what was finished."""
+    labels = tissue(7)
+    np.save(tmp_path / "labels.npy", labels)
+    script = f"""
+        import os, signal
+        import numpy as np
+        from axonlab import slide
+
+        def tell(progress):
+            if progress.stage == "numbered" and progress.new == 4:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        labels = np.load({str(tmp_path / "labels.npy")!r})
+        slide.segment_slide(
+            labels, {str(output)!r}, model=None, pixel_size={SIZE}, tile=40, tell=tell
+        )
+    """
+    killed = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    records = {path: path.stat().st_mtime_ns for path in output.glob("run/*/*.npz")}
+    assert len(records) > 20
+    slide.segment_slide(labels, output, model=None, pixel_size=SIZE, tile=40)
+    assert all(path.stat().st_mtime_ns == time for path, time in records.items())
+    check(output, labels)
+
+
+@pytest.fixture
+def two_processes() -> Iterator[Client]:
+    """Start two workers that are processes."""
+    cluster = LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None)
+    with cluster, Client(cluster) as client:
+        yield client
+
+
+@pytest.mark.filterwarnings("ignore")  # what distributed says of a worker that was killed
+def test_killed_worker(output: Path, two_processes: Client) -> None:
+    """When a worker is killed, others do its tiles."""
+    labels = tissue(8)
+    pids = list(two_processes.run(os.getpid).values())
+
+    def tell(progress: Progress) -> None:
+        if progress.stage == "axons" and progress.new == 3 and pids:
+            os.kill(pids.pop(), signal.SIGKILL)
+
+    slide.segment_slide(
+        labels, output, model=None, pixel_size=SIZE, tile=30, client=two_processes, tell=tell
+    )
+    assert len(pids) == 1
+    check(output, labels)
+
+
+def test_job(output: Path) -> None:
+    """The job of a notebook tells how far it is, stops and goes on."""
+    labels = tissue(9)
+    job = slide.slide_job(labels, output, model=None, pixel_size=SIZE, tile=30)
+    texts: list[str] = []
+
+    def listen() -> None:
+        texts.append(job.text)
+        if "axons" in job.text and job.done == 3 and not job.stopping.is_set():
+            job.stop()
+
+    job.listeners.append(listen)
+    job.start()
+    with pytest.raises(InterruptedError, match="start again"):
+        job.wait()
+    job.listeners.clear()
+    job.start()
+    assert len(job.wait()) == len(slide.read_table(output))
+    assert any("tiles/s" in text for text in texts)
+    check(output, labels)
