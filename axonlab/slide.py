@@ -25,7 +25,7 @@ from axonlab.micrograph import CLASS_COLOURS, check_scale, shape_at
 from axonlab.objects import FREE, MIN_PART_RADIUS, Box
 from axonlab.slide_tiles import Slide
 from axonlab.source import Source, open_source
-from axonlab.stages import Progress, Record, Stage, Tell, Tile, Workers, workers
+from axonlab.stages import Progress, Stage, Tell, Tile, Workers, workers
 
 if TYPE_CHECKING:
     from distributed import Client

@@ -1,4 +1,4 @@
-"""Slides give what the whole image in memory gives, whatever the tiles, the workers and accidents."""
+"""Slides give what the whole image in memory gives, whatever the tiles, workers and accidents."""
 
 from __future__ import annotations
 
@@ -160,14 +160,14 @@ def test_prediction_equals_whole(
     assert np.mean(read(output, "classes") != whole.labels) < 1e-4
 
 
-class Interruption(Exception):
+class InterruptionError(Exception):
     """Ends the work after some tiles, and counts how many were done by stage."""
 
     def __init__(self, after: int = 10**9) -> None:
         self.left = after
         self.new: Counter[str] = Counter()
 
-    def __call__(self, progress: Progress) -> None:
+    def __call__(self, progress: Progress) -> None:  # noqa: D102
         self.new[progress.stage] = progress.new
         self.left -= progress.new > 0
         if self.left < 0:
@@ -179,17 +179,17 @@ def test_goes_on_where_it_was_stopped(output: Path) -> None:
     labels = tissue(2)
     told = {"model": None, "pixel_size": SIZE, "tile": 40}
     n_tiles = len(omezarr.tiles(labels.shape, 40))
-    stops = [Interruption(after=5), Interruption(after=14), Interruption(after=20)]
+    stops = [InterruptionError(after=5), InterruptionError(after=14), InterruptionError(after=20)]
     for stop in stops:
-        with pytest.raises(Interruption):
+        with pytest.raises(InterruptionError):
             slide.segment_slide(labels, output, **told, tell=stop)
     with pytest.raises(FileNotFoundError, match="segmented to its end"):
         slide.measure_slide(output)
-    last = Interruption()
+    last = InterruptionError()
     slide.segment_slide(labels, output, **told, tell=last)
     check(output, labels)
     assert last.new["read"] == last.new["axons"] == 0 < last.new["fibres"]
-    again = Interruption()
+    again = InterruptionError()
     slide.segment_slide(labels, output, **told, tell=again)
     assert sum(again.new.values()) == 0
     assert 0 < sum(stop.new["read"] for stop in stops) <= n_tiles
@@ -201,7 +201,7 @@ def test_changed_parameter(output: Path) -> None:
     told = {"model": None, "pixel_size": SIZE, "tile": 64}
     slide.segment_slide(labels, output, **told)
     before = slide.measure_slide(output)
-    counts = Interruption()
+    counts = InterruptionError()
     slide.segment_slide(labels, output, **told, min_axon_diameter=1.0, tell=counts)
     assert counts.new["read"] == counts.new["axons"] == counts.new["classes level 1"] == 0
     assert counts.new["fibres"] == len(omezarr.tiles(labels.shape, 64))
