@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.measure import find_contours
 
+from axonlab.literature import OPTIMA, USUAL_G_RATIO
 from axonlab.micrograph import CLASS_COLOURS, CLASSES, Micrograph
 from axonlab.plot import bounds, image
 
@@ -24,13 +25,6 @@ SELECTED = "#d55e00"
 
 GROUP_COLOURS = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#f0e442", "#000000"]
 """Of groups, in their order: Okabe & Ito's without the colour of the selection."""
-
-USUAL_G_RATIO = (0.6, 0.8)
-OPTIMA = {
-    "optimum in PNS, 0.60 (Rushton 1951)": 0.6,
-    "optimum in CNS, 0.77 (Chomiak & Hu 2009)": 0.77,
-}
-"""Of the g-ratio, from the literature: drawn beside measurements, never used to filter them."""
 
 DENSITY_TILES = 12
 """Along the longer side of a field."""

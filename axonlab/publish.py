@@ -13,12 +13,11 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from axonlab.io import write_bytes
+from axonlab.literature import OPTIMA, USUAL_G_RATIO
 from axonlab.micrograph import Micrograph
 from axonlab.plot_fibres import (
     AXON,
     GROUP_COLOURS,
-    OPTIMA,
-    USUAL_G_RATIO,
     bins,
     diameter_span,
     label_of,

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from skimage.draw import polygon2mask
 
 from axonlab.micrograph import CLASSES, check_pixel_size, check_plane
+from axonlab.regions import Regions, Whole, drawn_regions
 
 MEASURES = {
     "axon_diameter_um": "axon diameter",
@@ -35,7 +35,10 @@ SUMS = [
 ]
 """What `field_sums` returns."""
 
-_NEEDED = [
+COUNTED = ("drawn", "field", "frame", "axon", "bare", "myelin")
+"""The pixels that `count_pixels` counts: of a region as it was drawn, and as far as it was seen."""
+
+NEEDED = [
     "fibre_id",
     *MEASURES,
     "centroid_y_um",
@@ -46,6 +49,7 @@ _NEEDED = [
     "touches_border",
     "in_counting_frame",
 ]
+"""The columns of `axonlab.measure.measure_fibres` that sums are made of."""
 
 
 def summarise(
@@ -128,6 +132,7 @@ def summarise_regions(
     regions: NDArray[np.integer] | Mapping[str, ArrayLike],
     *,
     pixel_size: float,
+    blank: NDArray[np.bool_] | None = None,
 ) -> pd.DataFrame:
     """Summarise the fibres of every region of a field, such as a tract.
 
@@ -138,11 +143,14 @@ def summarise_regions(
     regions : (H, W) integer array, or mapping of str to (N, 2) array
         An id for every pixel, 0 for those in no region; or polygons by name, whose corners are
         x, y in µm from the centre of the first pixel, as in figures and in the table.
+    blank : (H, W) bool array, optional
+        Pixels in which nothing was seen: they are no area of any region or class.
 
     Returns
     -------
     DataFrame
-        One row per region: `region`, its id or name, and the columns of `quantities`.
+        One row per region: `region`, its id or name, `blank_area_um2`, which is in no other
+        area, and the columns of `quantities`.
 
     Raises
     ------
@@ -155,9 +163,10 @@ def summarise_regions(
     A fibre is of the region in which its centre lies: each is counted once, in one region. Those
     in the counting frame, over the area that the region has within the frame, give its density;
     where a region is the whole field, that is the density of the field. Where it reaches the edge
-    of the field this is right on average: what two sides leave out, the other two bring in.
+    of the field this is right on average: what two sides leave out, the other two bring in. Where
+    blank area cuts fibres there is no such frame: what is left of each counts for one.
     """
-    return quantities(region_sums(fibres, labels, regions, pixel_size=pixel_size))
+    return quantities(region_sums(fibres, labels, regions, pixel_size=pixel_size, blank=blank))
 
 
 def field_sums(
@@ -179,9 +188,10 @@ def field_sums(
         without myelin: `n_unmyelinated`, `n_unmyelinated_counted`. Sums over complete fibres:
         `sum_axon_diameter_um` and so on, one per `MEASURES`.
     """
-    everywhere = np.ones(labels.shape, np.uint8)
-    sums = _sums(fibres, labels, everywhere, 1, pixel_size)
-    return {name: float(values[0]) for name, values in sums.items()}
+    pixel_size = check_pixel_size(pixel_size, "labels")
+    check_plane(labels, "labels")
+    sums = sums_of(fibres, labels, Whole(), pixel_size=pixel_size)
+    return {name: float(sums[name].iloc[0]) for name in SUMS}
 
 
 def region_sums(
@@ -190,11 +200,35 @@ def region_sums(
     regions: NDArray[np.integer] | Mapping[str, ArrayLike],
     *,
     pixel_size: float,
+    blank: NDArray[np.bool_] | None = None,
 ) -> pd.DataFrame:
     """Return the sums of `field_sums` for every region, see `summarise_regions`."""
     pixel_size = check_pixel_size(pixel_size, "labels")
-    mask, names = _region_mask(regions, labels.shape, pixel_size)
-    return pd.DataFrame({"region": names, **_sums(fibres, labels, mask, len(names), pixel_size)})
+    check_plane(labels, "labels")
+    height, width = labels.shape
+    for name, other in (("regions", regions), ("blank", blank)):
+        if isinstance(other, np.ndarray) and other.shape != labels.shape:
+            raise ValueError(
+                f"{name} of shape {other.shape}: expected one value for every pixel of the labels, "
+                f"of shape {labels.shape}."
+            )
+    drawn = drawn_regions(regions, (height, width), pixel_size)
+    return sums_of(fibres, labels, drawn, pixel_size=pixel_size, blank=blank)
+
+
+def sums_of(
+    fibres: pd.DataFrame,
+    labels: NDArray[np.uint8],
+    regions: Regions,
+    *,
+    pixel_size: float,
+    blank: NDArray[np.bool_] | None = None,
+) -> pd.DataFrame:
+    """Return the sums of `field_sums` for drawn regions; `region_sums` draws them."""
+    y, x = centre_pixels(fibres, labels.shape, pixel_size)
+    mask = regions.window(*(slice(0, n) for n in labels.shape))
+    counts = count_pixels(labels, mask, len(regions.names), blank=blank)
+    return add_up(fibres, mask[y, x], counts, names=regions.names, pixel_size=pixel_size)
 
 
 def quantities(sums: pd.DataFrame) -> pd.DataFrame:
@@ -256,83 +290,121 @@ def check_fibres_once(fibres: pd.DataFrame) -> None:
         )
 
 
-def _sums(
-    fibres: pd.DataFrame,
+def count_pixels(
     labels: NDArray[np.uint8],
     mask: NDArray[np.integer],
     n: int,
-    pixel_size: float,
-) -> dict[str, NDArray[np.float64]]:
-    """Return the sums of `field_sums`, each for the regions 1 to n of a mask."""
-    pixel_size = check_pixel_size(pixel_size, "labels")
-    check_plane(labels, "labels")
-    check_columns(fibres, _NEEDED, "the table of measure_fibres")
+    *,
+    blank: NDArray[np.bool_] | None = None,
+    at: tuple[int, int] = (0, 0),
+) -> NDArray[np.int64]:
+    """Count the pixels of the regions 1 to n of a field, or of a window of it: counts add up.
+
+    Parameters
+    ----------
+    labels : (h, w) uint8 array
+        Class ids of the window.
+    mask : (h, w) integer array
+        Regions by number, 0 is none.
+    n : int
+    blank : (h, w) bool array, optional
+        Pixels in which nothing was seen.
+    at : pair of int
+        Row and column of the field at which the window begins. The counting frame leaves out the
+        first of each.
+
+    Returns
+    -------
+    (6, n) int64 array
+        Of the `COUNTED` pixels; all but those drawn are without the blank ones.
+    """
+    seen = mask if blank is None else np.where(blank, 0, mask)
+    in_frame = seen[tuple(slice(int(start == 0), None) for start in at)]
+    classes = [labels == CLASSES[name] for name in ("axon", "unmyelinated axon", "myelin")]
+    counted = [mask, seen, in_frame, *(seen[is_class] for is_class in classes)]
+    return np.stack([np.bincount(part.ravel(), minlength=n + 1)[1:] for part in counted])
+
+
+def centre_pixels(
+    fibres: pd.DataFrame, shape: tuple[int, ...], pixel_size: float
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return rows and columns of the pixels in which the centres of fibres lie.
+
+    Raises
+    ------
+    ValueError
+        If the table lacks a column, has a fibre twice or is of another field.
+    """
+    check_columns(fibres, NEEDED, "the table of measure_fibres")
     check_fibres_once(fibres)
-
-    def total(region: NDArray[np.integer], values: ArrayLike | None = None) -> NDArray[np.float64]:
-        return np.bincount(region.ravel(), values, minlength=n + 1)[1:].astype(np.float64)
-
-    def area(pixels: NDArray[np.integer]) -> NDArray[np.float64]:
-        return total(pixels) * pixel_size**2
-
     y, x = np.rint(fibres[["centroid_y_um", "centroid_x_um"]].to_numpy().T / pixel_size).astype(int)
-    if len(fibres) and (y.max() >= labels.shape[0] or x.max() >= labels.shape[1]):
+    if len(fibres) and (y.max() >= shape[0] or x.max() >= shape[1]):
         raise ValueError(
-            f"A fibre at row {y.max()}, column {x.max()} is not in labels of shape {labels.shape}: "
+            f"A fibre at row {y.max()}, column {x.max()} is not in labels of shape {shape}: "
             f"take table and labels of the same image, and its pixel size (given: {pixel_size} µm)."
         )
-    region = mask[y, x]
+    return y, x
+
+
+def add_up(
+    fibres: pd.DataFrame,
+    region: NDArray[np.integer],
+    counts: NDArray[np.int64],
+    *,
+    names: Sequence[Any],
+    pixel_size: float,
+) -> pd.DataFrame:
+    """Return the sums of `field_sums` by region, from what was counted window by window.
+
+    Parameters
+    ----------
+    fibres : DataFrame
+    region : (n_fibres,) integer array
+        In which region the centre of each fibre lies, by number, 0 for none.
+    counts : (6, n) array
+        From `count_pixels`.
+    names : sequence
+        Of the regions.
+    pixel_size : float
+        In µm.
+
+    Returns
+    -------
+    DataFrame
+        One row per region: `region`, `blank_area_um2` and the columns of `field_sums`.
+
+    Raises
+    ------
+    ValueError
+        If a region holds no pixel.
+    """
+    for name, drawn in zip(names, counts[0], strict=True):
+        if not drawn:
+            raise ValueError(f"Region {name!r} holds no pixel: it is too small, or none is left.")
+
+    def total(some: NDArray[np.integer], values: ArrayLike | None = None) -> NDArray[np.float64]:
+        return np.bincount(some, values, minlength=len(names) + 1)[1:].astype(np.float64)
+
     myelinated, in_frame = fibres["is_myelinated"], fibres["in_counting_frame"]
     complete = myelinated & ~fibres["touches_border"]
     bare = (fibres["axon_area_um2"] > 0) & ~myelinated
-    return {
-        "field_area_um2": area(mask),
-        "frame_area_um2": area(mask[1:, 1:]),
-        "axon_area_um2": area(mask[labels == CLASSES["axon"]]),
-        "bare_area_um2": area(mask[labels == CLASSES["unmyelinated axon"]]),
-        "myelin_area_um2": area(mask[labels == CLASSES["myelin"]]),
-        "n_fibres": total(region[myelinated]),
-        "n_counted": total(region[myelinated & in_frame]),
-        "n_complete": total(region[complete]),
-        "n_unmyelinated": total(region[bare]),
-        "n_unmyelinated_counted": total(region[bare & in_frame]),
-        **{f"sum_{name}": total(region[complete], fibres.loc[complete, name]) for name in MEASURES},
-    }
-
-
-def _region_mask(
-    regions: NDArray[np.integer] | Mapping[str, ArrayLike],
-    shape: tuple[int, ...],
-    pixel_size: float,
-) -> tuple[NDArray[np.intp], list[Any]]:
-    """Return a mask of regions numbered from 1 without gaps, and their ids or names."""
-    if isinstance(regions, Mapping):
-        return _draw_regions(regions, shape, pixel_size), list(regions)
-    if regions.shape != shape or regions.dtype.kind not in "iu" or regions.min() < 0:
-        raise ValueError(
-            f"regions of shape {regions.shape} and type {regions.dtype} from {regions.min()}: "
-            f"expected whole ids from 0 in the shape of the labels, {shape}."
-        )
-    numbers, ids = pd.factorize(regions.ravel(), sort=True)
-    names = list(ids)
-    numbers = numbers.reshape(shape)
-    return (numbers, names[1:]) if names[0] == 0 else (numbers + 1, names)
-
-
-def _draw_regions(
-    polygons: Mapping[str, ArrayLike], shape: tuple[int, ...], pixel_size: float
-) -> NDArray[np.intp]:
-    mask = np.zeros(shape, np.intp)
-    for number, (name, corners) in enumerate(polygons.items(), 1):
-        yx = np.asarray(corners, float).reshape(-1, 2)[:, ::-1] / pixel_size
-        inside = polygon2mask(shape, yx)  # type: ignore[no-untyped-call]
-        if not inside.any():
-            raise ValueError(f"Region {name!r} holds no pixel: its corners are x, y in µm.")
-        if mask[inside].any():
-            other = list(polygons)[mask[inside].max() - 1]
-            raise ValueError(f"Regions {other!r} and {name!r} overlap: a fibre can be of one only.")
-        mask[inside] = number
-    return mask
+    blank, *areas = np.stack([counts[0] - counts[1], *counts[1:]]) * pixel_size**2
+    return pd.DataFrame(
+        {
+            "region": names,
+            "blank_area_um2": blank,
+            **{f"{name}_area_um2": area for name, area in zip(COUNTED[1:], areas, strict=True)},
+            "n_fibres": total(region[myelinated]),
+            "n_counted": total(region[myelinated & in_frame]),
+            "n_complete": total(region[complete]),
+            "n_unmyelinated": total(region[bare]),
+            "n_unmyelinated_counted": total(region[bare & in_frame]),
+            **{
+                f"sum_{name}": total(region[complete], fibres.loc[complete, name])
+                for name in MEASURES
+            },
+        }
+    )
 
 
 def _row(
