@@ -57,16 +57,17 @@ def fibre_map(maps: pd.DataFrame, column: str) -> hv.Image:
     half = maps["cell_um"].iloc[0] / 2
     left, top = maps["centre_x_um"].min() - half, maps["centre_y_um"].min() - half
     right, bottom = maps["centre_x_um"].max() + half, maps["centre_y_um"].max() + half
-    # HoloViews counts rows from the bottom; dimensions of one name would share their range
-    vdims = [hv.Dimension(f"map_{column}", label=label), hv.Dimension("fibres", label="fibres")]
+    # dimensions of one name would share their range, and HoloViews would look for that of nothing
+    span = _range(values, column)
+    vdims = [hv.Dimension(f"map_{column}", label=label, range=span), hv.Dimension("fibres")]
     return hv.Image(
-        (np.stack([values, fibres], axis=-1))[::-1],
+        np.stack([values, fibres], axis=-1)[::-1],  # HoloViews counts rows from the bottom
         bounds=(left, top, right, bottom),
         kdims=["x", "y"],
         vdims=vdims,
     ).opts(
         cmap="cividis",
-        clim=_range(values, column),
+        clim=span,
         clipping_colors={"NaN": UNKNOWN},
         colorbar=True,
         clabel="",  # the title tells it; beside the bar it would be over the figures

@@ -206,12 +206,8 @@ def region_sums(
     pixel_size = check_pixel_size(pixel_size, "labels")
     check_plane(labels, "labels")
     height, width = labels.shape
-    for name, other in (("regions", regions), ("blank", blank)):
-        if isinstance(other, np.ndarray) and other.shape != labels.shape:
-            raise ValueError(
-                f"{name} of shape {other.shape}: expected one value for every pixel of the labels, "
-                f"of shape {labels.shape}."
-            )
+    if isinstance(regions, np.ndarray):
+        _check_shape(regions, labels, "regions")
     drawn = drawn_regions(regions, (height, width), pixel_size)
     return sums_of(fibres, labels, drawn, pixel_size=pixel_size, blank=blank)
 
@@ -225,6 +221,8 @@ def sums_of(
     blank: NDArray[np.bool_] | None = None,
 ) -> pd.DataFrame:
     """Return the sums of `field_sums` for drawn regions; `region_sums` draws them."""
+    if blank is not None:
+        _check_shape(blank, labels, "blank")
     y, x = centre_pixels(fibres, labels.shape, pixel_size)
     mask = regions.window(*(slice(0, n) for n in labels.shape))
     counts = count_pixels(labels, mask, len(regions.names), blank=blank)
@@ -405,6 +403,14 @@ def add_up(
             },
         }
     )
+
+
+def _check_shape(plane: NDArray[np.generic], labels: NDArray[np.uint8], name: str) -> None:
+    if plane.shape != labels.shape:
+        raise ValueError(
+            f"{name} of shape {plane.shape}: expected one value for every pixel of the labels, of "
+            f"shape {labels.shape}."
+        )
 
 
 def _row(

@@ -166,6 +166,9 @@ def test_bad_maps(slide: Slide) -> None:
         maps.map_slide(outputs[128], cell=-5)
     with pytest.raises(ValueError, match=r"lacks the columns \['g_ratio'\]"):
         maps.fibre_maps(table.drop(columns="g_ratio"), labels, pixel_size=PIXEL_SIZE, cell=9)
+    with pytest.raises(ValueError, match=r"blank of shape \(9, 9\)"):
+        blank = np.zeros((9, 9), bool)
+        maps.fibre_maps(table, labels, pixel_size=PIXEL_SIZE, cell=9, blank=blank)
     with pytest.raises(ValueError, match="of the same image"):
         maps.fibre_maps(table, labels[:99], pixel_size=PIXEL_SIZE, cell=9)
 

@@ -8,7 +8,7 @@ import pytest
 import axonlab as al
 
 WITHOUT_TORCH = ["io", "samples", "phantom", "objects", "measure", "score", "pairs", "doctor"]
-WITHOUT_TORCH += ["blank", "calibration", "job", "machine", "micrograph", "strokes"]
+WITHOUT_TORCH += ["blank", "calibration", "job", "machine", "maps", "micrograph", "strokes"]
 
 
 def modules_after(code):
