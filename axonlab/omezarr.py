@@ -90,8 +90,8 @@ def create_labels(
     """
     group = zarr.open_group(image, mode="a", zarr_format=3)
     labels = group.require_group("labels")
-    names = dict(labels.attrs).get("ome", {}).get("labels", [])  # type: ignore[union-attr, call-overload]
-    labels.attrs["ome"] = {"version": VERSION, "labels": sorted({*names, name})}
+    known: Any = labels.attrs.get("ome", {})
+    labels.attrs["ome"] = {"version": VERSION, "labels": sorted({*known.get("labels", []), name})}
     about: dict[str, Any] = {"source": {"image": "../../"}}
     if colours:
         rgba = {i: [*bytes.fromhex(colour[1:]), 255] for i, colour in colours.items()}
@@ -111,7 +111,7 @@ def open_levels(path: str | Path, mode: str = "r") -> list[Any]:
     """Return the arrays of an OME-Zarr image or label image of axonlab, the finest first."""
     group = zarr.open_group(path, mode=mode)  # type: ignore[arg-type]
     ome: Any = group.attrs["ome"]
-    return [group[level["path"]] for level in ome["multiscales"][0]["datasets"]]  # type: ignore[misc]
+    return [group[level["path"]] for level in ome["multiscales"][0]["datasets"]]
 
 
 def tiles(shape: tuple[int, int], tile: int) -> list[Region]:
@@ -209,7 +209,7 @@ def _create(
         for level, (step, move) in enumerate(zip(steps, moved, strict=True))
     ]
     axes = [{"name": axis, "type": "space", "unit": "micrometer"} for axis in "yx"]
-    multiscale = {"name": name, "axes": axes, "datasets": datasets, "type": "mean"}
+    multiscale: Any = {"name": name, "axes": axes, "datasets": datasets, "type": "mean"}
     group.attrs["ome"] = {"version": VERSION, "multiscales": [multiscale], **ome}
     return arrays[0]
 
