@@ -309,9 +309,12 @@ def write_axons(
     """
     classes = slide.labels("classes")[box]
     axons = np.zeros(classes.shape, np.int32)
+    places = np.zeros(0, np.intp)
     for class_name, known in ids.items():
-        labels, _, _ = stitch.label(classes == CLASSES[class_name])
+        labels, n, _ = stitch.label(classes == CLASSES[class_name])
         axons += np.append(np.int32(0), known)[labels]
+        if class_name == "axon":  # an axon is in one piece as a whole: one of its pixels tells
+            places = stitch.first_pixels(labels, n)[known > 0]
     for first, sides, known in cut:
         whole = _box(sides)
         parts = _between_necks(slide, first, whole)
@@ -320,9 +323,8 @@ def write_axons(
         axons[ours][inside] = np.append(np.int32(0), known)[parts[theirs]][inside]
     slide.labels("axons")[box] = axons
     pieces, n, sides_of = _pieces(classes, axons)
-    is_axon = (classes == CLASSES["axon"]) & (axons > 0)
-    pairs = np.unique(np.stack([pieces[is_axon], axons[is_axon]]).astype(np.int64), axis=1)
-    return {"n": np.array(n), "piece": pairs[0], "axon": pairs[1], **sides_of._asdict()}
+    found = {"piece": pieces.ravel()[places], "axon": axons.ravel()[places]}
+    return {"n": np.array(n), **found, **sides_of._asdict()}
 
 
 def write_fibres(slide: Slide, box: Box, owner: NDArray[np.int32]) -> Record:
