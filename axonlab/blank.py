@@ -57,7 +57,8 @@ def blank_area(pixels: NDArray[np.float32]) -> NDArray[np.bool_]:
 def constant_squares(pixels: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Tell which pixels are the centres of squares of side `WINDOW` that hold one value."""
     highest: NDArray[np.float32] = ndimage.maximum_filter(pixels, WINDOW)
-    return highest == ndimage.minimum_filter(pixels, WINDOW)
+    lowest: NDArray[np.float32] = ndimage.minimum_filter(pixels, WINDOW)
+    return np.equal(highest, lowest)
 
 
 def outlines(

@@ -50,7 +50,8 @@ class Resampling:
         """Return which pixels `axonlab.micrograph.resize_labels` takes for some places."""
         steps = np.full(self.n_out, self._scale)
         steps[0] /= 2
-        return np.add.accumulate(steps).astype(np.intp)[places]  # one by one, as Pillow goes on
+        all_places: NDArray[np.intp] = np.add.accumulate(steps).astype(np.intp)  # as Pillow does
+        return all_places[places]
 
     def weights(self, wanted: slice, given: slice) -> csr_array:
         """Return the matrix that makes a part of the result of the pixels it needs."""

@@ -104,8 +104,9 @@ def workers(client: Client | None) -> Iterator[Workers]:
         with ThreadPoolExecutor(n) as executor:
             yield Workers(executor, n or 1, are_threads=True)
         return
-    with client.get_executor(pure=False) as executor:
-        yield Workers(executor, sum(client.nthreads().values()) or 1, are_threads=False)
+    cluster: Any = client  # its methods have no types
+    with cluster.get_executor(pure=False) as executor:
+        yield Workers(executor, sum(cluster.nthreads().values()) or 1, are_threads=False)
 
 
 class Stage:
@@ -131,7 +132,7 @@ class Stage:
         self.name = name
         self.folder = folder / name
         said = json.dumps([name, after.key if after else "", parameters], sort_keys=True)
-        self.key = hashlib.sha256(said.encode()).hexdigest()
+        self.key: str = hashlib.sha256(said.encode()).hexdigest()
         made_by = self.folder / "key.txt"
         if not made_by.is_file() or made_by.read_text("ascii") != self.key:
             self.forget()
@@ -226,5 +227,5 @@ def _results(
 def _finish(record: Path, work: Callable[..., Record], arguments: tuple[Any, ...]) -> None:
     """Work on a tile and write its record, by a worker."""
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **work(*arguments))
+    np.savez_compressed(buffer, **dict[str, Any](work(*arguments)))
     write_bytes(record, buffer.getvalue(), overwrite=True)
