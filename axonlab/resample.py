@@ -51,7 +51,7 @@ class Resampling:
         steps = np.full(self.n_out, self._scale)
         steps[0] /= 2
         all_places: NDArray[np.intp] = np.add.accumulate(steps).astype(np.intp)  # as Pillow does
-        return all_places[places]
+        return np.take(all_places, places)
 
     def weights(self, wanted: slice, given: slice) -> csr_array:
         """Return the matrix that makes a part of the result of the pixels it needs."""

@@ -92,9 +92,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         per_mpx = {side: run(folder, side, 2, None) / side**2 for side in sides}
-        print(
-            f"cost per Mpx, largest over smallest slide: {per_mpx[sides[-1]] / per_mpx[sides[0]]:.2f}"
-        )
+        growth = per_mpx[sides[-1]] / per_mpx[sides[0]]
+        print(f"cost per Mpx, largest over smallest slide: {growth:.2f}")
         one, two = (run(folder, sides[0], n, None) for n in (1, 2))
         print(f"1 worker over 2 workers: {one / two:.2f}")
         one, two = (run(folder, sides[0], n, MODEL) for n in (1, 2))
