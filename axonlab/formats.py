@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping
+import struct
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,11 +17,20 @@ import zarr
 from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
+from axonlab import machine
 from axonlab.micrograph import check_plane
 from axonlab.pixelsize import ome_zarr_pixel_sizes, tiff_pixel_sizes
-
-Region = tuple[slice, slice]
-WHOLE: Region = (slice(None), slice(None))
+from axonlab.plane import (
+    EMPTY,
+    WHOLE,
+    Place,
+    Plane,
+    RefusedError,
+    Region,
+    as_it_is,
+    plane_of,
+    plane_of_zarr,
+)
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8\xff"
@@ -26,6 +38,7 @@ _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _JPEG_SCAN, _JPEG_END = b"\xff\xda", b"\xff\xd9"
 _RGB = (tifffile.PHOTOMETRIC.RGB, tifffile.PHOTOMETRIC.YCBCR)
 _PNG_PALETTE = 3  # colour type, byte 25 of every PNG
+_PNG_SAMPLES = {2: 3, _PNG_PALETTE: 3, 4: 2, 6: 4}  # by colour type
 
 
 class Stored(NamedTuple):
@@ -39,10 +52,6 @@ class Stored(NamedTuple):
 
     comment: str
     """TIFF description, or comment of a PNG with a palette."""
-
-
-class _RefusedError(Exception):
-    """A file that is sound but not what was asked for, or seen to be cut short."""
 
 
 def existing(path: str | Path) -> Path:
@@ -84,10 +93,39 @@ def read_plane(path: Path, region: Region = WHOLE, *, as_stored: bool = False) -
     ValueError
         If there is no single plane of pixels to be had. The message names the file.
     """
-    reader = _read_ome_zarr if path.is_dir() else _reader_of_file(path)
+    plane = open_plane(path, as_stored=as_stored)
+    with closing(plane), blaming(path):
+        array = plane.read(region)
+    check_plane(array if array.ndim != 3 else array[..., 0], str(path))
+    return Stored(array, plane.pixel_sizes, plane.comment)
+
+
+def open_plane(path: Path, *, as_stored: bool = False) -> Plane:
+    """Open one plane of an image in any format, to read parts of it; close it in the end.
+
+    Parameters
+    ----------
+    path, as_stored
+        As for `read_plane`.
+
+    Raises
+    ------
+    ValueError
+        If there is no single plane to be had, or if the image cannot be read in parts and as a
+        whole would not fit in memory. The message names the file.
+    """
+    opener = _open_zarr if path.is_dir() else _opener_of_file(path)
+    with blaming(path):
+        plane = opener(path, as_stored)
+    return plane
+
+
+@contextmanager
+def blaming(path: Path | str) -> Iterator[None]:
+    """Name the file in whatever goes wrong."""
     try:
-        stored = reader(path, region, as_stored)
-    except _RefusedError as error:
+        yield
+    except RefusedError as error:
         raise ValueError(f"{path}: {error}") from None
     except (MemoryError, PermissionError):
         raise
@@ -96,8 +134,6 @@ def read_plane(path: Path, region: Region = WHOLE, *, as_stored: bool = False) -
             f"{path}: could not be read, the file is probably damaged or cut short "
             f"({type(error).__name__}: {error}). Copy or export it again."
         ) from error
-    check_plane(stored.array if stored.array.ndim != 3 else stored.array[..., 0], str(path))
-    return stored
 
 
 def encode_indexed_png(
@@ -134,15 +170,15 @@ def encode_tiff(
     return buffer.getvalue()
 
 
-def _reader_of_file(path: Path) -> Callable[[Path, Region, bool], Stored]:
+def _opener_of_file(path: Path) -> Callable[[Path, bool], Plane]:
     with path.open("rb") as file:
         magic = file.read(8)
     if magic.startswith(_TIFF):
-        return _read_tiff
+        return _open_tiff
     if magic == _PNG:
-        return _read_png
+        return _open_png
     if magic.startswith(_JPEG):
-        return _read_jpeg
+        return _open_jpeg
     found = f"it begins with {magic!r}" if magic else "it is empty"
     raise ValueError(
         f"{path}: not an image that axonlab reads ({found}). Copy it again, or export it as "
@@ -150,55 +186,121 @@ def _reader_of_file(path: Path) -> Callable[[Path, Region, bool], Stored]:
     )
 
 
-def _read_png(path: Path, region: Region, as_stored: bool) -> Stored:
+def _open_png(path: Path, as_stored: bool) -> Plane:
     content = path.read_bytes()
+    width, height, depth, kind = struct.unpack(">IIBB", content[16:26])
+    _check_memory(width * height * _PNG_SAMPLES.get(kind, 1) * max(depth // 8, 1))
     comment = ""
-    if as_stored and content[25] == _PNG_PALETTE:
+    if as_stored and kind == _PNG_PALETTE:
         with PngImagePlugin.PngImageFile(path) as image:
             comment = str(image.info.get("Comment", ""))
             palette = np.array(image.getpalette()).reshape(-1, 3)
             if (palette != palette[:, :1]).any():
-                return Stored(np.asarray(image)[region], [], comment)
-    return Stored(imagecodecs.png_decode(content)[region], [], comment)
+                return plane_of(np.asarray(image), comment=comment)
+    return plane_of(imagecodecs.png_decode(content), comment=comment)
 
 
-def _read_jpeg(path: Path, region: Region, as_stored: bool) -> Stored:
+def _open_jpeg(path: Path, as_stored: bool) -> Plane:
     content = path.read_bytes()
     if content.rfind(_JPEG_END) < content.rfind(_JPEG_SCAN):  # the decoder would fill up with grey
-        raise _RefusedError("the JPEG is cut short: its end is missing. Copy or export it again.")
+        raise RefusedError("the JPEG is cut short: its end is missing. Copy or export it again.")
+    _check_memory(_jpeg_size(content))
     array = imagecodecs.jpeg8_decode(content)
     if array.ndim == 3 and array.shape[-1] == 4:
-        raise _RefusedError("a JPEG in printing colours (CMYK). Export it again as grey or RGB.")
-    return Stored(array[region], [], "")
+        raise RefusedError("a JPEG in printing colours (CMYK). Export it again as grey or RGB.")
+    return plane_of(array)
 
 
-def _read_tiff(path: Path, region: Region, as_stored: bool) -> Stored:
-    with tifffile.TiffFile(path) as tif:
+def _jpeg_size(content: bytes) -> int:
+    """Return how many bytes a JPEG takes when it is decoded, 0 if it does not say."""
+    place = 2
+    while place + 10 <= len(content) and content[place] == 0xFF:
+        marker, length = struct.unpack(">BH", content[place + 1 : place + 4])
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # "start of frame"
+            depth, height, width, samples = struct.unpack(">BHHB", content[place + 4 : place + 10])
+            return int(width * height * samples * -(-depth // 8))
+        place += 2 + length
+    return 0
+
+
+def _check_memory(needed: int) -> None:
+    """Refuse an image that can only be read as a whole, and would then not fit."""
+    free = machine.memory_free()
+    if needed > free:
+        raise RefusedError(
+            f"it cannot be read in parts, and as a whole needs {needed / 1e9:.1f} GB of memory, of "
+            f"which {free / 1e9:.1f} GB are free. Export it as tiled TIFF or as OME-Zarr."
+        )
+
+
+def _open_tiff(path: Path, as_stored: bool) -> Plane:
+    with ExitStack() as files:
+        tif = files.enter_context(tifffile.TiffFile(path))
         series = tif.series[0]
         page = tif.pages.first
         axes = str(series.axes)
         if 0 in series.shape:
-            raise _RefusedError(f"found no pixels (shape {series.shape}). Export it again.")
+            raise RefusedError(f"found no pixels (shape {series.shape}). Export it again.")
         if _is_cut_short(tif):
-            raise _RefusedError("the TIFF is cut short or damaged. Copy or export it again.")
+            raise RefusedError("the TIFF is cut short or damaged. Copy or export it again.")
         if page.samplesperpixel > 2 and page.photometric not in _RGB:
-            raise _RefusedError(
+            raise RefusedError(
                 f"{page.samplesperpixel} samples per pixel that are not RGB but "
                 f"{tifffile.PHOTOMETRIC(page.photometric).name}. Export it again as grey or RGB."
             )
+        about: dict[str, Any] = {
+            "pixel_sizes": tiff_pixel_sizes(tif),
+            "comment": page.description,
+            "show": as_it_is if as_stored else _shown_as(page),
+        }
+        if page.compression not in tifffile.TIFF.DECOMPRESSORS:
+            raise RefusedError(
+                f"its compression {page.compression} is unknown. Export it again, compressed by "
+                "deflate (ZIP), LZW or JPEG."
+            )
         if series.dataoffset is not None and series.keyframe.is_memmappable:
-            array = _plane(series.asarray(level=0, out="memmap"), axes, region)
+            array: Any = series.asarray(level=0, out="memmap")
         else:
             store = series.aszarr(level=0)
-            try:
-                array = _plane(zarr.open_array(store, mode="r"), axes, region)
-            finally:
-                store.close()
-        if not as_stored and page.colormap is not None:
-            array = np.moveaxis(page.colormap[:, array] >> 8, 0, -1).astype(np.uint8)
-        elif not as_stored and page.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
-            array = ~array if array.dtype.kind in "bu" else -array
-        return Stored(array, tiff_pixel_sizes(tif), page.description)
+            files.callback(store.close)
+            array = zarr.open_array(store, mode="r")
+            if all(c >= n for c, n in zip(array.chunks, array.shape, strict=True)):
+                _check_memory(array.nbytes)
+                array = array[...]
+            else:
+                about |= {"chunks": array.chunks, **_chunks_of_tiff(series.pages[0], axes)}
+        return replace(plane_of(array, axes, **about), close=files.pop_all().close)
+
+
+def _shown_as(page: tifffile.TiffPage) -> Callable[[NDArray[Any]], NDArray[Any]]:
+    """Return what makes greys or colours of the numbers in a page."""
+    colours = page.colormap
+    if colours is not None:
+        return lambda array: np.moveaxis(colours[:, array] >> 8, 0, -1).astype(np.uint8)
+    if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
+        return lambda array: ~array if array.dtype.kind in "bu" else -array
+    return as_it_is
+
+
+def _chunks_of_tiff(page: Any, axes: str) -> dict[str, Any]:
+    """Return how the strips or tiles of a page are called, and which of them are not there."""
+    in_page = [i for i, axis in enumerate(axes) if axis in "YXS"]
+    at_y, at_x = axes.index("Y"), axes.index("X")
+    is_tiled = page.keyframe.is_tiled
+
+    def name(place: Place) -> str:
+        return f"tile {place[at_y]}, {place[at_x]}" if is_tiled else f"strip {place[at_y]}"
+
+    def lack(place: Place) -> str:
+        i = int(np.ravel_multi_index([place[k] for k in in_page], page.chunked))
+        if i >= min(len(page.dataoffsets), len(page.databytecounts)):
+            return EMPTY
+        start, length = page.dataoffsets[i], page.databytecounts[i]
+        if not (start and length):
+            return EMPTY
+        return "cut off" if start + length > page.parent.filehandle.size else ""
+
+    return {"name": name, "lack": lack}
 
 
 def _is_cut_short(tif: tifffile.TiffFile) -> bool:
@@ -210,39 +312,20 @@ def _is_cut_short(tif: tifffile.TiffFile) -> bool:
     return page.compression == tifffile.COMPRESSION.NONE and end > tif.filehandle.size
 
 
-def _read_ome_zarr(path: Path, region: Region, as_stored: bool) -> Stored:
-    group = zarr.open(path, mode="r")
-    attributes: dict[str, Any] = group.attrs.asdict()
+def _open_zarr(path: Path, as_stored: bool) -> Plane:
+    found = zarr.open(path, mode="r")
+    if isinstance(found, zarr.Array) and found.ndim == 2:
+        return plane_of_zarr(found)
+    attributes: dict[str, Any] = found.attrs.asdict()
     scales = attributes.get("ome", attributes).get("multiscales")
-    if not scales or not isinstance(group, zarr.Group):
-        raise _RefusedError(
+    if not scales or not isinstance(found, zarr.Group):
+        raise RefusedError(
             "a Zarr without the metadata of an OME-Zarr image ('multiscales'). Pass the path of "
             "the image itself, which may lie inside this folder, or export it as OME-Zarr."
         )
-    array: Any = group[scales[0]["datasets"][0]["path"]]
+    array: Any = found[scales[0]["datasets"][0]["path"]]
     axes = "".join(str(axis["name"]) for axis in scales[0]["axes"]).upper()
     if "C" in axes and array.shape[axes.index("C")] == 3:
         axes = axes.replace("C", "S")
-    return Stored(_plane(array, axes, region), ome_zarr_pixel_sizes(scales[0]), "")
-
-
-def _plane(array: Any, axes: str, region: Region) -> NDArray[Any]:
-    """Read one region of the only plane of a lazy array, samples last."""
-    index: list[Any] = []
-    kept = ""
-    for axis, length in zip(axes, array.shape, strict=True):
-        if axis in "YX":
-            index.append(region["YX".index(axis)])
-            kept += axis
-        elif axis == "S" and length <= 4:
-            index.append(slice(None))
-            kept += axis
-        elif length == 1:
-            index.append(0)
-        else:
-            raise _RefusedError(
-                f"{length} planes along axis {axis} (shape {array.shape}), expected one plane. "
-                "Save the section or channel you want as an image of its own."
-            )
-    plane = np.asarray(array[tuple(index)])
-    return np.moveaxis(plane, 0, -1) if kept == "SYX" else plane
+    sizes = ome_zarr_pixel_sizes(scales[0])
+    return plane_of_zarr(array, axes, pixel_sizes=sizes, attributes=attributes)

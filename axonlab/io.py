@@ -16,8 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from axonlab.formats import (
-    WHOLE,
-    Region,
     encode_indexed_png,
     encode_tiff,
     existing,
@@ -34,6 +32,7 @@ from axonlab.micrograph import (
     check_plane,
 )
 from axonlab.pixelsize import find_pixel_size, image_stem
+from axonlab.plane import WHOLE, Region, grey
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -98,7 +97,7 @@ def read_image(
     """
     path = existing(path)
     stored = read_plane(path, region)
-    pixels = _grey(stored.array)
+    pixels = grey(stored.array).astype(np.float32)
     check_finite(pixels, str(path))
     if pixel_size is not None:
         size, source = check_pixel_size(pixel_size, str(path)), "caller"
@@ -348,13 +347,6 @@ def _check_target(path: Path, overwrite: bool) -> None:
 
 def _mask_path(stem: str | Path, suffix: str) -> Path:
     return Path(f"{stem}_seg-{suffix}.png")
-
-
-def _grey(array: NDArray[Any]) -> NDArray[np.float32]:
-    if array.ndim == 3 and array.shape[-1] > 2:
-        # ITU-R BT.601; the weights sum to 1, so that grey stored as RGB keeps its values
-        return array[..., :3].astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
-    return (array if array.ndim == 2 else array[..., 0]).astype(np.float32)
 
 
 def _read_whole_numbers(path: Path) -> tuple[NDArray[np.integer[Any]], str]:
