@@ -9,6 +9,7 @@ import axonlab as al
 
 WITHOUT_TORCH = ["io", "samples", "phantom", "objects", "measure", "score", "pairs", "doctor"]
 WITHOUT_TORCH += ["blank", "calibration", "job", "machine", "maps", "micrograph", "strokes"]
+WITHOUT_TORCH += ["convert", "slide", "source"]
 
 
 def modules_after(code):
