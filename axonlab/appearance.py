@@ -11,6 +11,7 @@ from scipy import ndimage as ndi
 from axonlab.micrograph import CLASSES
 
 Plane = NDArray[np.float32]
+Steps = NDArray[np.int64]
 
 FAR = 1e3
 """Depth in pixels, with a minus sign, given to pixels that are near no fibre."""
@@ -42,6 +43,8 @@ class Scene:
         Distance in pixels into the nearest fibre and the nearest axon, negative outside.
     pixel_size : float
         In µm.
+    wraps : bool
+        Whether the field goes on at its opposite edges.
     """
 
     labels: NDArray[np.uint8]
@@ -50,6 +53,7 @@ class Scene:
     depth: Plane
     axon_depth: Plane
     pixel_size: float
+    wraps: bool = False
 
 
 @dataclass(frozen=True)
@@ -201,16 +205,22 @@ def render(scene: Scene, look: Appearance, rng: np.random.Generator) -> Plane:
     (H, W) float32 array
         Whole grey values from 0 to 255, as an 8-bit detector gives them.
     """
+    return _detect(expose(scene, look, rng), look, rng)
+
+
+def expose(scene: Scene, look: Appearance, rng: np.random.Generator) -> Plane:
+    """Return the sharpest and evenest image that the microscope makes of a scene: no noise yet."""
     image = _paint(scene, look, rng)
-    return _detect(image, look, scene.pixel_size, rng)
+    mode = "wrap" if scene.wraps else "reflect"
+    return np.asarray(ndi.gaussian_filter(image, look.blur_um / scene.pixel_size, mode=mode))
 
 
 def _paint(scene: Scene, look: Appearance, rng: np.random.Generator) -> Plane:
     """Return the tissue as an ideal microscope would see it."""
     size, shape = scene.pixel_size, scene.labels.shape
-    fine = _noise(shape, look.grain_um / size, rng)
-    coarse = _noise(shape, look.mottle_um / size, rng)
-    web = look.web * _ridges(_noise(shape, look.mottle_um / size, rng))
+    fine = _noise(shape, look.grain_um / size, rng, scene.wraps)
+    coarse = _noise(shape, look.mottle_um / size, rng, scene.wraps)
+    web = look.web * _ridges(_noise(shape, look.mottle_um / size, rng, scene.wraps))
     image = look.background + 1.5 * look.mottle * coarse + web
     sheath = look.myelin + _between_fibres(scene, look, rng) + look.rings * _rings(scene, rng)
     # An unmyelinated axon is its own fibre: both outlines are equally far, and no sheath between.
@@ -230,7 +240,8 @@ def _axoplasm(scene: Scene, look: Appearance, fine: Plane, rng: np.random.Genera
     image += _between_fibres(scene, look, rng)
     image += look.speckle * np.maximum(0, np.sign(look.speckle) * fine - 1)
     depth = _mitochondria(scene, look.mitochondria_per_um2, rng)
-    cristae = _ridges(_noise(image.shape, MITOCHONDRION_UM / 6 / scene.pixel_size, rng))
+    size = MITOCHONDRION_UM / 6 / scene.pixel_size
+    cristae = _ridges(_noise(image.shape, size, rng, scene.wraps))
     inside = look.mitochondrion * (1 + look.membrane / 2 * cristae)
     image += _coverage(depth) * (inside - image)
     outlines = _line(depth, look.membrane_um / scene.pixel_size)
@@ -253,16 +264,27 @@ def _mitochondria(scene: Scene, per_um2: float, rng: np.random.Generator) -> Pla
         short = MITOCHONDRION_UM / size * rng.uniform(0.7, 1.3)
         long = short * rng.uniform(1, 2.5)
         reach = int(long) + 3
-        y, x = np.ogrid[-min(row, reach) : reach + 1, -min(column, reach) : reach + 1]
-        window = np.s_[row + y[0, 0] : row + reach + 1, column + x[0, 0] : column + reach + 1]
-        found = scene.axons[window]
-        y, x = y[: found.shape[0]], x[:, : found.shape[1]]
+        (rows, y), (columns, x) = (
+            _around(middle, reach, length, scene.wraps)
+            for middle, length in zip((row, column), shape, strict=True)
+        )
+        window, y = np.ix_(rows, columns), y[:, None]
         turn = rng.uniform(0, np.pi)
         along, across = x * np.cos(turn) + y * np.sin(turn), y * np.cos(turn) - x * np.sin(turn)
         ellipse = short * (1 - np.hypot(along / long, across / short))
-        own = found == scene.axons[row, column]
-        np.maximum(depth[window], ellipse, out=depth[window], where=own, casting="same_kind")
+        own = scene.axons[window] == scene.axons[row, column]
+        depth[window] = np.where(own, np.maximum(depth[window], ellipse), depth[window])
     return depth
+
+
+def _around(middle: int, reach: int, length: int, wraps: bool) -> tuple[Steps, Steps]:
+    """Return the places within `reach` of one on an axis, and how far from it they are."""
+    steps = np.arange(-reach, reach + 1)
+    places = middle + steps
+    if wraps:
+        return places % length, steps
+    inside = (places >= 0) & (places < length)
+    return places[inside], steps[inside]
 
 
 def _rings(scene: Scene, rng: np.random.Generator) -> Plane:
@@ -275,16 +297,22 @@ def _rings(scene: Scene, rng: np.random.Generator) -> Plane:
     return np.asarray(bands[(lamella + 61 * scene.fibres) % len(bands)])
 
 
-def _noise(shape: tuple[int, ...], size: float, rng: np.random.Generator) -> Plane:
+def _noise(
+    shape: tuple[int, ...], size: float, rng: np.random.Generator, wraps: bool = False
+) -> Plane:
     """Return Gaussian noise of unit variance, smooth over `size` pixels (standard deviation)."""
     # Smooth noise needs no full grid; three nodes per standard deviation hide the facets.
     step = max(1, int(size / 3))
-    nodes = rng.standard_normal([n // step + 3 for n in shape], dtype=np.float32)
+    spare = 0 if wraps else 3
+    nodes = rng.standard_normal([n // step + spare for n in shape], dtype=np.float32)
     impulse = np.zeros(61)
     impulse[30] = 1
     kernel = ndi.gaussian_filter1d(impulse, size / step)
     nodes = ndi.gaussian_filter(nodes, size / step, mode="wrap") / np.float32(np.sum(kernel**2))
-    if step > 1:
+    if wraps:
+        zoom = [length / n for length, n in zip(shape, nodes.shape, strict=True)]
+        nodes = ndi.zoom(nodes, zoom, order=1, mode="grid-wrap", grid_mode=True)
+    elif step > 1:
         nodes = ndi.zoom(nodes, step, order=1)
     return np.asarray(nodes[: shape[0], : shape[1]], dtype=np.float32)
 
@@ -305,10 +333,9 @@ def _line(depth: Plane, width: float) -> Plane:
     return np.asarray(np.float32(width / drawn) * np.exp(-np.square(depth / np.float32(drawn))))
 
 
-def _detect(image: Plane, look: Appearance, pixel_size: float, rng: np.random.Generator) -> Plane:
-    """Blur, shade, and add the noise and the limits of a detector."""
+def _detect(image: Plane, look: Appearance, rng: np.random.Generator) -> Plane:
+    """Shade, and add the noise and the limits of a detector."""
     height, width = image.shape
-    image = ndi.gaussian_filter(image, look.blur_um / pixel_size)
     y, x = np.ogrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
     turn = rng.uniform(0, 2 * np.pi)
     slope = (y * np.sin(turn) + x * np.cos(turn)).astype(np.float32)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 
 import numpy as np
@@ -86,16 +86,40 @@ class Outlines:
     inner: Floats
     is_unmyelinated: NDArray[np.bool_]
 
+    def take(self, rows: Ints) -> Outlines:
+        """Return some of the fibres."""
+        sides = self.outer[rows], self.inner[rows]
+        return Outlines(self.centres[rows], *sides, self.is_unmyelinated[rows])
+
 
 def grow(
     shape: tuple[int, int], pixel_size: float, tissue: Tissue, rng: np.random.Generator
 ) -> Outlines:
     """Pack fibres over the field and beyond its edges, and shape them."""
-    mean = tissue.mean_diameter / pixel_size
-    sigma = np.sqrt(np.log1p((tissue.diameter_sd / tissue.mean_diameter) ** 2))
-    margin = np.exp(LARGEST * sigma) * mean / tissue.g_ratio
+    margin = largest_fibre(tissue, pixel_size)
     box = np.array(shape, dtype=np.float64) + 2 * margin
-    radii, g = _draw_fibres(mean, float(sigma), tissue, float(box.prod()), rng)
+    outlines = pack(box, pixel_size, tissue, rng)
+    return replace(outlines, centres=outlines.centres - margin - 0.5)
+
+
+def largest_fibre(tissue: Tissue, pixel_size: float) -> float:
+    """Return the diameter in pixels of a fibre with the largest axon and the mean g-ratio."""
+    mean = tissue.mean_diameter / pixel_size
+    return float(np.exp(LARGEST * _sigma(tissue)) * mean / tissue.g_ratio)
+
+
+def _sigma(tissue: Tissue) -> float:
+    """Return the standard deviation of the logarithm of the axon diameters."""
+    return float(np.sqrt(np.log1p((tissue.diameter_sd / tissue.mean_diameter) ** 2)))
+
+
+def pack(box: Floats, pixel_size: float, tissue: Tissue, rng: np.random.Generator) -> Outlines:
+    """Pack fibres in a box whose opposite edges are joined, and shape them.
+
+    Centres lie between 0 and `box`, rows and columns in pixels; outlines may reach out of it.
+    """
+    mean = tissue.mean_diameter / pixel_size
+    radii, g = _draw_fibres(mean, _sigma(tissue), tissue, float(box.prod()), rng)
     void_radii, void_centres = _draw_voids(radii[g < 1], box, rng)
     centres = np.concatenate([_scatter(g, mean, box, rng), void_centres])
     radii, g = np.concatenate([radii, void_radii]), np.append(g, np.full(len(void_radii), np.nan))
@@ -104,7 +128,7 @@ def grow(
     keep = has_room & ~np.isnan(g)
     radii, g = radii[keep], g[keep]
     outer = _outer(radii, cells[keep], rng)
-    return Outlines(centres[keep] - margin - 0.5, outer, _inner(outer, radii, g, rng), g == 1)
+    return Outlines(centres[keep], outer, _inner(outer, radii, g, rng), g == 1)
 
 
 def _draw_fibres(
