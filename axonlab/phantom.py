@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from itertools import product
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import zarr
 from numpy.typing import NDArray
 
-from axonlab.appearance import APPEARANCES, FAR, Appearance, Scene, render
-from axonlab.micrograph import CLASSES, Micrograph, check_pixel_size
-from axonlab.packing import DIRECTIONS, N_CORNERS, Outlines, Tissue, area, centroids, grow
+from axonlab.appearance import APPEARANCES, Appearance, render
+from axonlab.micrograph import CLASS_COLOURS, CLASSES, Micrograph, check_pixel_size
+from axonlab.omezarr import (
+    Region,
+    create_image,
+    create_labels,
+    level_shapes,
+    tiles,
+    write_level,
+)
+from axonlab.packing import Tissue, grow
+from axonlab.periodic import Layout, lay_out
+from axonlab.raster import rasterise, tabulate
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -22,6 +38,14 @@ TISSUES = {
 }
 """Pixel size in µm and tissue that are usual with each modality: white matter of rat spinal
 cord, of mouse corpus callosum, and a peripheral nerve of the mouse."""
+
+
+TRACTS = {"fine": (0.7, -0.04), "medium": (1.0, 0.0), "coarse": (1.4, 0.04)}
+"""Tracts of a slide, from left to right: how many times larger the axons are than usual with the
+modality, and what is added to the g-ratio."""
+
+AT_ONCE = 2
+"""Tiles that are drawn and written at the same time: more take memory, and little less time."""
 
 
 @dataclass(frozen=True)
@@ -137,15 +161,7 @@ def nerve(
     >>> bool(phantom.table.g_ratio.between(0, 1).all())
     True
     """
-    if modality not in TISSUES:
-        raise ValueError(
-            f"modality {modality!r} is unknown, expected one of {', '.join(map(repr, TISSUES))}. "
-            "Choose the nearest and pass your own appearance=... to change its look."
-        )
-    if len(shape) != 2 or min(shape) < 1:
-        raise ValueError(f"shape is {shape}, expected two positive numbers: rows, columns.")
-    usual_size, usual = TISSUES[modality]
-    size = check_pixel_size(usual_size if pixel_size is None else pixel_size, "phantom")
+    size, usual = _usual(modality, shape, pixel_size)
     if mean_diameter is not None and diameter_sd is None:
         diameter_sd = usual.diameter_sd * mean_diameter / usual.mean_diameter
     given = {
@@ -156,98 +172,189 @@ def nerve(
         "unmyelinated_fraction": unmyelinated_fraction,
     }
     tissue = replace(usual, **{name: value for name, value in given.items() if value is not None})
-    if tissue.mean_diameter < 5 * size:
-        raise ValueError(
-            f"axons of mean_diameter {tissue.mean_diameter:g} µm have fewer than 5 pixels of "
-            f"{size:g} µm across. Take a smaller pixel_size or larger axons."
-        )
+    _check_visible(tissue, size)
     geometry, look = np.random.default_rng(seed).spawn(2)
     outlines = grow(shape, size, tissue, geometry)
-    scene, seen = _rasterise(outlines, shape, size)
+    scene, seen = rasterise(outlines, shape, size)
     pixels = render(scene, appearance or APPEARANCES[modality], look)
     micrograph = Micrograph(pixels, pixel_size=size, name=f"phantom {modality} {seed}")
-    table = _tabulate(outlines, seen, scene.fibres, size)
+    fibres = scene.fibres
+    edge = np.concatenate([fibres[0], fibres[-1], fibres[:, 0], fibres[:, -1]])
+    table = tabulate(outlines.take(seen), size)
+    table["touches_border"] = table.fibre_id.isin(edge)
     return Phantom(micrograph, scene.labels, scene.axons, scene.fibres, table)
 
 
-def _rasterise(outlines: Outlines, shape: tuple[int, int], pixel_size: float) -> tuple[Scene, Ints]:
-    """Draw the fibres that cover a pixel's centre; return their rows in `outlines` too."""
-    labels = np.zeros(shape, dtype=np.uint8)
-    axons, fibres = np.zeros((2, *shape), dtype=np.int32)
-    depth, axon_depth = np.full((2, *shape), -FAR, dtype=np.float32)
-    seen: list[int] = []
-    for row in range(len(outlines.centres)):
-        window, offsets = _window(outlines.centres[row], outlines.outer[row], shape)
-        if offsets[0].size == 0 or offsets[1].size == 0:
-            continue
-        sector = _sectors(*offsets)
-        outer = _depth(outlines.outer[row], *offsets, sector)
-        inside = outer > 0
-        if not inside.any():
-            continue
-        seen.append(row)
-        bare = outlines.is_unmyelinated[row]
-        inner = outer if bare else _depth(outlines.inner[row], *offsets, sector)
-        fibres[window][inside] = len(seen)
-        axons[window][inner > 0] = len(seen)
-        labels[window][inside] = CLASSES["myelin"]
-        labels[window][inner > 0] = CLASSES["unmyelinated axon" if bare else "axon"]
-        np.maximum(depth[window], outer, out=depth[window])
-        np.maximum(axon_depth[window], inner, out=axon_depth[window])
-    return Scene(labels, axons, fibres, depth, axon_depth, pixel_size), np.array(seen, np.int64)
+def write_slide(
+    path: str | Path,
+    *,
+    shape: tuple[int, int] = (4000, 4000),
+    seed: int = 0,
+    pixel_size: float | None = None,
+    tile: int = 2048,
+    modality: str = "sem",
+    has_blank: bool = False,
+) -> Path:
+    """Write a slide of any size as OME-Zarr, tile by tile, with exact truth.
+
+    Three tracts lie side by side, from the left those of `TRACTS`: the first has small axons
+    with thick myelin, the last large axons with thin myelin. Memory does not grow with the slide.
+
+    Parameters
+    ----------
+    path : path
+        Of a folder that does not exist yet.
+    shape : pair of int
+        Rows and columns.
+    seed : int
+        The same seed, shape, pixel size and modality give the same slide, whatever the `tile`.
+    pixel_size : float, optional
+        In µm; by default the one usual with the modality, 0.1 for ``"sem"``.
+    tile : int
+        Side of the squares that are written at once. Multiples of `axonlab.periodic.BLOCK`
+        are fastest.
+    modality : {"sem", "tem", "bright field"}
+        As for `nerve`.
+    has_blank : bool
+        Whether the corner at the lower right, an eighth of the height and of the width, is
+        filler of exactly 0, as in stitched mosaics.
+
+    Returns
+    -------
+    Path
+        The slide: the image (uint8) in all its levels, ``labels/classes`` (uint8),
+        ``labels/axons`` and ``labels/fibres`` (int32). The ids are those of the truth, unique
+        over the slide, but with gaps. ``tables/truth.parquet`` is a folder of files that
+        `pandas.read_parquet` reads as one table: the columns of `Phantom.table`, in which the
+        origin is the centre of the slide's first pixel, and ``tract``. See also `read_tracts`.
+
+    Raises
+    ------
+    FileExistsError
+        If there is anything at `path`.
+    ValueError
+        If the shape, the pixel size, the tile or the modality cannot be.
+
+    Notes
+    -----
+    The tissue of a tract repeats after `axonlab.periodic.PERIOD` rows and columns, or after those
+    of the slide where it is smaller and the largest fibres have room: a fibre that leaves a period
+    on one side comes in on the other, so that there is no seam. Shading, charging and noise
+    do not repeat; a pixel's noise is normal, with the variance of the quanta and the detector.
+    Fibres that would cross the border of a tract or of the blank corner are left out whole.
+
+    With n fibres in the period of a tract, the fibre i (from 0) whose centre lies in the period of
+    row r and column c (from -1, for what reaches in from beyond the slide) has the id
+    ``1 + n * ((r + 1) * C + c + 1) + i``, where C is the number of columns of periods, plus
+    the number of ids of the tracts before.
+
+    The slide is written under the name ``<path>.part`` and renamed when it is complete; what an
+    interrupted call left there is replaced.
+    """
+    path = Path(path)
+    if path.exists():
+        raise FileExistsError(f"{path} is there already. Choose another place, or move it away.")
+    size, usual = _usual(modality, shape, pixel_size)
+    if tile < 1:
+        raise ValueError(f"tile is {tile}, expected a positive number of pixels, such as 2048.")
+    tissues = [
+        replace(
+            usual,
+            mean_diameter=usual.mean_diameter * larger,
+            diameter_sd=usual.diameter_sd * larger,
+            g_ratio=usual.g_ratio + thinner,
+        )
+        for larger, thinner in TRACTS.values()
+    ]
+    for tissue in tissues:
+        _check_visible(tissue, size)
+    look = APPEARANCES[modality]
+    layout = lay_out(shape, tissues, look, pixel_size=size, has_blank=has_blank, seed=seed)
+    if layout.n_ids > np.iinfo(np.int32).max:
+        raise ValueError(f"shape is {shape}: its fibres need more ids than int32 has.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    try:
+        _write_planes(part, layout, tile, name=f"phantom {modality} {seed}")
+        _write_truth(part, layout)
+        part.rename(path)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+    return path
 
 
-def _window(
-    centre: Floats, corners: Floats, shape: tuple[int, int]
-) -> tuple[tuple[slice, slice], tuple[Floats, Floats]]:
-    """Return the pixels around a fibre, and their rows and columns from its centre."""
-    reach = centre[:, None] + corners * DIRECTIONS
-    low = np.maximum(np.floor(reach.min(axis=1)).astype(int) - 2, 0)
-    high = np.minimum(np.ceil(reach.max(axis=1)).astype(int) + 3, shape)
-    high = np.maximum(high, low)
-    y = np.arange(low[0], high[0])[:, None] - centre[0]
-    x = np.arange(low[1], high[1])[None, :] - centre[1]
-    return (slice(low[0], high[0]), slice(low[1], high[1])), (y, x)
+def read_tracts(path: str | Path) -> dict[str, list[list[float]]]:
+    """Return the tracts of a slide that `write_slide` wrote.
+
+    Returns
+    -------
+    dict of str to list
+        Corners of polygons by name, x, y in µm from the centre of the first pixel, as
+        `axonlab.summary.summarise_regions` takes them.
+    """
+    about: Any = zarr.open_group(path, mode="r").attrs["phantom"]
+    return dict(about["tracts"])
 
 
-def _sectors(y: Floats, x: Floats) -> Ints:
-    """Return between which two corners the direction of every pixel lies."""
-    turns = np.arctan2(y.astype(np.float32), x.astype(np.float32)) * (N_CORNERS / (2 * np.pi))
-    return np.floor(turns).astype(np.int64) % N_CORNERS
+def _usual(modality: str, shape: tuple[int, int], pixel_size: float | None) -> tuple[float, Tissue]:
+    """Return the pixel size and the usual tissue, or raise ValueError."""
+    if modality not in TISSUES:
+        raise ValueError(
+            f"modality {modality!r} is unknown, expected one of {', '.join(map(repr, TISSUES))}. "
+            "Choose the one that looks most like yours."
+        )
+    if len(shape) != 2 or min(shape) < 1:
+        raise ValueError(f"shape is {shape}, expected two positive numbers: rows, columns.")
+    usual_size, usual = TISSUES[modality]
+    return check_pixel_size(usual_size if pixel_size is None else pixel_size, "phantom"), usual
 
 
-def _depth(corners: Floats, y: Floats, x: Floats, sector: Ints) -> NDArray[np.float32]:
-    """Return how far pixels lie inside the polygon's side in their sector."""
-    start = corners * DIRECTIONS
-    side = np.roll(start, -1, axis=1) - start
-    normal = np.stack([-side[1], side[0]]) / np.hypot(*side)
-    offset = (normal * start).sum(axis=0)
-    return np.asarray(offset[sector] - normal[0][sector] * y - normal[1][sector] * x, np.float32)
+def _check_visible(tissue: Tissue, pixel_size: float) -> None:
+    """Raise ValueError when axons have too few pixels."""
+    if tissue.mean_diameter < 5 * pixel_size:
+        raise ValueError(
+            f"axons of mean_diameter {tissue.mean_diameter:g} µm have fewer than 5 pixels of "
+            f"{pixel_size:g} µm across. Take a smaller pixel_size or larger axons."
+        )
 
 
-def _tabulate(
-    outlines: Outlines, seen: Ints, fibres: NDArray[np.int32], pixel_size: float
-) -> pd.DataFrame:
-    """Measure the polygons of the fibres that were drawn."""
-    outer, bare = outlines.outer[seen], outlines.is_unmyelinated[seen]
-    fibre_area = area(outer) * pixel_size**2
-    axon_area = area(outlines.inner[seen]) * pixel_size**2
-    centres = (outlines.centres[seen] + centroids(outer)) * pixel_size
-    axon_diameter, fibre_diameter = 2 * np.sqrt(np.stack([axon_area, fibre_area]) / np.pi)
-    edge = np.concatenate([fibres[0], fibres[-1], fibres[:, 0], fibres[:, -1]])
-    ids = np.arange(1, len(seen) + 1)
-    return pd.DataFrame(
-        {
-            "fibre_id": ids,
-            "centroid_y_um": centres[:, 0],
-            "centroid_x_um": centres[:, 1],
-            "axon_area_um2": axon_area,
-            "fibre_area_um2": fibre_area,
-            "axon_diameter_um": axon_diameter,
-            "fibre_diameter_um": fibre_diameter,
-            "myelin_thickness_um": (fibre_diameter - axon_diameter) / 2,
-            "g_ratio": np.where(bare, np.nan, axon_diameter / fibre_diameter),
-            "touches_border": np.isin(ids, edge),
-            "is_myelinated": ~bare,
-        }
+def _write_planes(path: Path, layout: Layout, tile: int, name: str) -> None:
+    """Write the image and the labels of a slide, and their coarser levels."""
+    options: Any = {"pixel_size": layout.pixel_size, "tile": tile}
+    image = create_image(path, layout.shape, np.uint8, **options, name=name)
+    classes = create_labels(
+        path, "classes", layout.shape, np.uint8, **options, colours=CLASS_COLOURS
     )
+    axons, fibres = (
+        create_labels(path, kind, layout.shape, np.int32, **options) for kind in ("axons", "fibres")
+    )
+
+    def write(region: Region) -> None:
+        image[region], labels, ids = layout.draw(region)
+        classes[region], fibres[region] = labels, ids
+        axons[region] = np.where(labels == CLASSES["myelin"], 0, ids)
+
+    planes = [path, *(path / "labels" / kind for kind in ("classes", "axons", "fibres"))]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        list(pool.map(write, tiles(layout.shape, tile)))
+        for level, level_shape in list(enumerate(level_shapes(layout.shape)))[1:]:
+            parts = product(planes, [level], tiles(level_shape, tile))
+            list(pool.map(write_level, *zip(*parts, strict=True)))
+
+
+def _write_truth(path: Path, layout: Layout) -> None:
+    """Write the tracts and the table of the fibres."""
+    names = list(TRACTS)
+    folder = path / "tables" / "truth.parquet"
+    folder.mkdir(parents=True)
+    for number, table in enumerate(layout.tables()):
+        named = table.assign(tract=np.array(names, object)[table.tract])
+        named.to_parquet(folder / f"part-{number:05d}.parquet", index=False)
+    corners = [(tract[:, ::-1] * layout.pixel_size).tolist() for tract in layout.tracts()]
+    zarr.open_group(path, mode="r+").attrs["phantom"] = {
+        "seed": layout.seed,
+        "period_px": layout.period.tolist(),
+        "tracts": dict(zip(names, corners, strict=True)),
+    }
