@@ -24,7 +24,7 @@ from axonlab.measure import Parts, tabulate
 from axonlab.micrograph import CLASS_COLOURS, check_scale, shape_at
 from axonlab.objects import FREE, MIN_PART_RADIUS, Box
 from axonlab.slide_tiles import Slide
-from axonlab.source import Source, open_source
+from axonlab.source import Hole, Source, as_records, join_holes, open_source
 from axonlab.stages import Progress, Stage, Tell, Tile, Workers, workers
 
 if TYPE_CHECKING:
@@ -507,11 +507,14 @@ def _keep_model(output: Path, model: Model) -> tuple[str, str]:
 
 def _told(records: Records) -> list[dict[str, Any]]:
     """Return the holes in all records, for the manifest."""
-    return [
-        {"rows": places[:2].tolist(), "columns": places[2:].tolist(), "reason": str(reason)}
+    holes = [
+        Hole((slice(top, bottom), slice(left, right)), str(reason))
         for record in records.values()
-        for places, reason in zip(record["places"], record["reasons"], strict=True)
+        for (top, bottom, left, right), reason in zip(
+            record["places"].tolist(), record["reasons"], strict=True
+        )
     ]
+    return as_records(join_holes(holes))
 
 
 def _join(records: Records) -> stitch.Join:
