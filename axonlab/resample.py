@@ -8,6 +8,9 @@ from scipy.sparse import csr_array
 
 Plane = NDArray[np.float32]
 
+BAND_PIXELS = 1 << 22
+"""So many pixels are resampled at once, which bounds memory."""
+
 
 class Resampling:
     """How one axis of a plane is resampled, as `axonlab.micrograph.resize` does it.
@@ -111,6 +114,8 @@ def resize_part(
         )
         return np.asarray(plane[cut], np.float32)
     # across first and kept as float32, like Pillow
-    across = columns.weights(wanted[1], given[1]) @ np.asarray(plane, np.float64).T
-    across = across.astype(np.float32).T.astype(np.float64)
-    return np.asarray(rows.weights(wanted[0], given[0]) @ across, np.float32)
+    weights = columns.weights(wanted[1], given[1])
+    step = max(1, BAND_PIXELS // plane.shape[1])
+    bands = (plane[top : top + step].astype(np.float64) for top in range(0, len(plane), step))
+    across = np.concatenate([(weights @ band.T).T.astype(np.float32) for band in bands])
+    return np.asarray(rows.weights(wanted[0], given[0]) @ across.astype(np.float64), np.float32)

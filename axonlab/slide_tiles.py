@@ -192,9 +192,7 @@ def predict_classes(
 
 def _parts(slide: Slide, box: Box, pixel_size: float) -> Iterator[Box]:
     """Cut a tile so that its parts are not too large at the pixel size of the model."""
-    side = max(1, int(MODEL_PIXELS * max(1, pixel_size / slide.pixel_size)))
-    if pixel_size < slide.pixel_size:
-        side = max(1, int(MODEL_PIXELS * pixel_size / slide.pixel_size))
+    side = max(1, int(MODEL_PIXELS * pixel_size / slide.pixel_size))
     for top, left in product(*(range(s.start, s.stop, side) for s in box)):
         yield (
             slice(top, min(top + side, box[0].stop)),
