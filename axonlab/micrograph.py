@@ -31,6 +31,9 @@ MIN_RESAMPLING, MAX_RESAMPLING = 1 / 50, 10
 PERCENTILES = (1.0, 99.0)
 """Percentiles of the whole image that `normalise` maps to 0 and 1."""
 
+SAMPLED_PIXELS = 250_000
+"""Of a regular subset of so many, a percentile is right to well below a grey level."""
+
 
 @dataclass(frozen=True, eq=False)  # comparing arrays by == has no one answer
 class Micrograph:
@@ -166,6 +169,12 @@ def check_scale(name: str, own: float, pixel_size: float) -> None:
         )
 
 
+def sample_step(shape: tuple[int, int]) -> int:
+    """Return of how many rows and columns of an image one is looked at for percentiles."""
+    height, width = shape
+    return max(1, int(np.sqrt(height * width / SAMPLED_PIXELS)))
+
+
 def intensity_range(
     pixels: NDArray[np.float32],
     percentiles: tuple[float, float] = PERCENTILES,
@@ -189,8 +198,7 @@ def intensity_range(
     low, high : float
         In grey values of the image.
     """
-    # A regular subset of a quarter million pixels fixes a percentile to well below a grey level.
-    step = max(1, int(np.sqrt(pixels.size / 250_000)))
+    step = sample_step(pixels.shape)
     shown = pixels[::step, ::step]
     if blank is not None and not blank[::step, ::step].all():
         shown = shown[~blank[::step, ::step]]

@@ -110,7 +110,7 @@ def resize_part(
     if rows.n_in == rows.n_out and columns.n_in == columns.n_out:
         top, left = (part.start for part in given)
         cut = tuple(
-            slice(w.start - o, w.stop - o) for w, o in zip(wanted, (top, left), strict=True)
+            slice(w.start - o, w.stop - o, w.step) for w, o in zip(wanted, (top, left), strict=True)
         )
         return np.asarray(plane[cut], np.float32)
     # across first and kept as float32, like Pillow

@@ -21,7 +21,7 @@ from axonlab.blank import is_filler
 from axonlab.io import write_json
 from axonlab.job import Job
 from axonlab.measure import Parts, tabulate
-from axonlab.micrograph import CLASS_COLOURS, check_scale, shape_at
+from axonlab.micrograph import CLASS_COLOURS, check_scale, sample_step, shape_at
 from axonlab.objects import FREE, MIN_PART_RADIUS, Box
 from axonlab.slide_tiles import Slide
 from axonlab.source import Hole, Source, as_records, join_holes, open_source
@@ -269,7 +269,7 @@ class _Work:
         blank = self._blank(read, np.concatenate([r["places"] for r in records.values()]))
         card = model.card
         shape = shape_at(self.slide.shape, self.slide.pixel_size, card.pixel_size)
-        step = max(1, int(np.sqrt(np.prod(shape, dtype=float) / 250_000)))
+        step = sample_step(shape)
         greys = Stage(self.folder, "greys", blank, shape=shape, step=step)
         samples = self.run(greys, slide_tiles.sample_greys, None, shape, step)
         shown = np.concatenate([r["greys"] for r in samples.values()])
