@@ -373,7 +373,9 @@ def _boxes(outlines: Outlines) -> Floats:
 
 def _merged(copies: Objects, fibre: Ints) -> Objects:
     """Return the numbers from 1 of the fibres that copies are of."""
-    return np.where(copies > 0, fibre[copies] + 1, 0).astype(np.int32)
+    number = fibre.astype(np.int32) + np.int32(1)
+    number[0] = 0
+    return np.asarray(number[copies])
 
 
 def _exposed(scene: Scene, look: Appearance, seed: int) -> Pixels:

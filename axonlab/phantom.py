@@ -336,12 +336,12 @@ def _write_planes(path: Path, layout: Layout, tile: int, name: str) -> None:
         classes[region], fibres[region] = labels, ids
         axons[region] = np.where(labels == CLASSES["myelin"], 0, ids)
 
-    planes = [path, *(path / "labels" / kind for kind in ("classes", "axons", "fibres"))]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         list(pool.map(write, tiles(layout.shape, tile)))
-        for level, level_shape in list(enumerate(level_shapes(layout.shape)))[1:]:
-            parts = product(planes, [level], tiles(level_shape, tile))
-            list(pool.map(write_level, *zip(*parts, strict=True)))
+    planes = [path, *(path / "labels" / kind for kind in ("classes", "axons", "fibres"))]
+    for level, level_shape in enumerate(level_shapes(layout.shape)[1:], start=1):
+        for plane, region in product(planes, tiles(level_shape, tile)):
+            write_level(plane, level, region)
 
 
 def _write_truth(path: Path, layout: Layout) -> None:
