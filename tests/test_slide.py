@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import tifffile
 from distributed import Client, LocalCluster
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from axonlab import models, omezarr, phantom, slide, slide_tiles, stages
+from axonlab.io import read_image
 from axonlab.measure import measure_fibres
 from axonlab.micrograph import Micrograph
 from axonlab.objects import label_fibres
@@ -340,3 +342,52 @@ def test_job(output: Path) -> None:
     assert len(job.wait()) == len(slide.read_table(output))
     assert any("tiles/s" in text for text in texts)
     check(output, labels)
+
+
+def test_holes(output: Path, small_model: Path, tmp_path: Path) -> None:
+    """What cannot be read is blank and told; the rest is as it would be."""
+    whole, damaged = (
+        phantom.write_slide(tmp_path / f"{name}.ome.zarr", shape=(200, 260), tile=64)
+        for name in ("whole", "damaged")
+    )
+    (damaged / "0" / "c" / "0" / "2").unlink()
+    (damaged / "0" / "c" / "2" / "1").write_bytes(b"no longer a chunk")
+    slide.segment_slide(damaged, output, model=small_model, tile=100)
+    holes = slide.read_manifest(output)["holes"]
+    assert [(hole["rows"], hole["columns"]) for hole in holes] == [
+        ([0, 64], [128, 192]),
+        ([128, 192], [64, 128]),
+    ]
+    assert all("c/0/2" in holes[0][key] or "c/2/1" in holes[1][key] for key in ["reason"])
+    blank = read(output, "blank") == 1
+    for hole in holes:
+        assert blank[slice(*hole["rows"]), slice(*hole["columns"])].all()
+    assert not read(output, "classes")[blank].any()
+    expected = read_image(whole).pixels.copy()
+    for hole in holes:
+        expected[slice(*hole["rows"]), slice(*hole["columns"])] = 0
+    np.testing.assert_array_equal(omezarr.open_levels(output)[0][:], expected)
+
+
+def test_other_programs_read_it(output: Path, small_model: Path) -> None:
+    """The result is plain OME-Zarr: image and labels, with levels and pixel sizes."""
+    from ome_zarr.io import parse_url
+    from ome_zarr.reader import Reader
+
+    pixels = phantom.nerve((700, 800), pixel_size=SIZE, seed=1).micrograph.pixels.astype(np.uint8)
+    slide.segment_slide(pixels, output, model=small_model, pixel_size=SIZE, tile=400)
+    assert read_image(output).pixel_size == pytest.approx(SIZE)
+    for name in ("classes", "axons", "fibres", "blank"):
+        found = Reader(parse_url(str(output / "labels" / name)))()
+        node = next(n for n in found if n.metadata.get("name") == name)
+        assert [level.shape for level in node.data] == omezarr.level_shapes((700, 800))
+        np.testing.assert_array_equal(node.data[0], read(output, name))
+        np.testing.assert_array_equal(node.data[1], read(output, name)[::2, ::2])
+
+
+def test_no_pixel_size(output: Path, tmp_path: Path) -> None:
+    """A pixel size is never guessed."""
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((40, 40), np.uint8))
+    with pytest.raises(ValueError, match="no pixel size"):
+        slide.segment_slide(tmp_path / "a.tif", output, model="sem")
+    assert not output.exists()
