@@ -460,10 +460,15 @@ def _prepare(output: Path, about: Mapping[str, Any], dtype: np.dtype[Any], *, re
         before = json.loads(path.read_text("utf-8"))
         other = [name for name, value in about.items() if before.get(name) != value]
         if other:
-            was, now = ({name: values[name] for name in other} for values in (before, about))
+            told = [
+                "grey values or class ids that have changed since"
+                if name == "fingerprint"
+                else f"{name} {before.get(name)}, and {about[name]} is given now"
+                for name in other
+            ]
             raise ValueError(
-                f"{output} was begun with {was}, and {now} is given now. Choose another output, "
-                "or begin anew with resume=False."
+                f"{output} was begun with {'; '.join(told)}. Choose another output, or begin anew "
+                "with resume=False."
             )
         (output / "run" / "manifest.json").unlink(missing_ok=True)  # until it is right again
         return
