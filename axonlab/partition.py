@@ -83,7 +83,7 @@ class Partition:
         """Give a window other classes; the objects follow with `settle`."""
         differs = classes != self.labels[window]
         if differs.any():
-            spot = _shift(_bounds(differs), window)
+            spot = shift(bounds(differs), window)
             around = grow(spot, 1, self.labels.shape)
             changed = self.labels[around].copy()
             self._put(window, (classes, self.axons[window], self.fibres[window]))
@@ -130,7 +130,7 @@ class Partition:
             ids = _differing(self.fibres[window], fibres) | _differing(self.axons[window], axons)
             self._put(window, (self.labels[window], axons, fibres))
             found = _boxes(np.where(self._among(fibres, ids), fibres, 0))
-            self._place({i: _shift(found[i], window) if i in found else None for i in ids})
+            self._place({i: shift(found[i], window) if i in found else None for i in ids})
             self.next_id = max(self.next_id, *(i + 1 for i in ids), 1)
         self.merged = self.merged.intersection(self.boxes)
 
@@ -252,8 +252,8 @@ class _Part:
         differs = np.logical_or.reduce([plane != 0 for plane in bits])
         if not differs.any():
             return None
-        inner = _bounds(differs)
-        return cls(_shift(inner, window), [zlib.compress(b[inner].tobytes(), 1) for b in bits])
+        inner = bounds(differs)
+        return cls(shift(inner, window), [zlib.compress(b[inner].tobytes(), 1) for b in bits])
 
     @property
     def size(self) -> int:
@@ -310,13 +310,13 @@ def _boxes(objects: Objects) -> dict[int, Box]:
     return {i: box for i, box in enumerate(ndimage.find_objects(objects), start=1) if box}
 
 
-def _bounds(mask: NDArray[np.bool_]) -> Box:
+def bounds(mask: NDArray[np.bool_]) -> Box:
     """Return the bounding box of a mask that is not empty."""
     box: Box = ndimage.find_objects(mask.view(np.uint8))[0]
     return box
 
 
-def _shift(box: Box, window: Box) -> Box:
+def shift(box: Box, window: Box) -> Box:
     """Return where a box of a window lies in the image."""
     rows, columns = (
         slice(side.start + frame.start, side.stop + frame.start)
