@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +17,7 @@ import pandas as pd
 import zarr
 from numpy.typing import ArrayLike, NDArray
 
-from axonlab import omezarr, slide_tiles, stitch
+from axonlab import omezarr, slide_plan, slide_tiles, stitch
 from axonlab.blank import is_filler
 from axonlab.io import write_json
 from axonlab.job import Job
@@ -76,7 +77,8 @@ def segment_slide(
         Of a dask cluster that sees the same files; by default this machine does it alone.
     resume : bool
         Go on with what is there of an earlier call: finished tiles are not done again. What a
-        changed model or parameter makes invalid is. If false, begin anew.
+        changed model or parameter makes invalid is. A slide that was corrected stays as it is
+        (`axonlab.slide_correct`). If false, begin anew.
     tell : callable, optional
         Called after every tile with the `axonlab.stages.Progress`; what it raises stops the work,
         and the same call goes on later.
@@ -91,8 +93,9 @@ def segment_slide(
     FileExistsError
         If there is something else at `output`.
     ValueError
-        If the output is of another source, pixel size or tile, the source has no believable
-        pixel size, or the model works at an absurdly different one.
+        If the output is of another source, pixel size or tile, or has corrections and the model
+        or a parameter is another; if the source has no believable pixel size, or the model works
+        at an absurdly different one.
     OSError
         If the source cannot be read at all, or the disk is full.
 
@@ -119,6 +122,10 @@ def segment_slide(
     if model is not None:
         model = _load(model)
         check_scale(opened.name, opened.pixel_size, model.card.pixel_size)
+    asked = about | {"min_axon_diameter_um": min_axon_diameter}
+    if resume and slide_plan.is_corrected(output, asked | _named(model)):
+        slide_plan.finish(output)
+        return output
     slide = Slide(str(output), opened.shape, opened.pixel_size, tile)
     with workers(client) as team, _disk_of(output):
         _prepare(output, about, opened.dtype, resume=resume)
@@ -155,8 +162,9 @@ def measure_slide(
         If there is no slide, or it is not segmented to its end.
     """
     manifest = read_manifest(output)
-    slide = _slide(output, manifest)
+    slide = Slide.of(output, manifest)
     with workers(client) as team, _disk_of(output):
+        slide_plan.finish(output)
         work = _Work(slide, team, tell or _nobody)
         stage = Stage(work.folder, "measure", fibres=manifest["fibres_key"])
         records = work.run(stage, slide_tiles.measure_tile)
@@ -287,7 +295,7 @@ class _Work:
         )
         told = {
             "model": card.name,
-            "model_sha256": model.sha256,
+            "model_sha256": model.sha256 or sha256,
             "model_pixel_size_um": card.pixel_size,
             "grey_values_mapped_to_0_and_1": grey_range,
             "holes": _told(records),
@@ -442,11 +450,6 @@ def _nobody(progress: Progress) -> None:
     """Tell nobody."""
 
 
-def _slide(output: str | Path, manifest: Mapping[str, Any]) -> Slide:
-    height, width = manifest["shape"]
-    return Slide(str(output), (height, width), manifest["pixel_size_um"], manifest["tile"])
-
-
 def _prepare(output: Path, about: Mapping[str, Any], dtype: np.dtype[Any], *, resume: bool) -> None:
     """Make the arrays of a slide, unless they are there of an earlier call.
 
@@ -499,6 +502,15 @@ def _load(model: str | Path | Model) -> Model:
     from axonlab.models import Model, load_model  # torch, which objects and tables do without
 
     return model if isinstance(model, Model) else load_model(model)
+
+
+def _named(model: Model | None) -> dict[str, str | None]:
+    """Return what the manifest says of a model, by which it is known again."""
+    if model is None or model.sha256:
+        return {"model_sha256": model.sha256 if model else None}
+    with TemporaryDirectory() as folder:
+        (Path(folder) / "run").mkdir()
+        return {"model_sha256": _keep_model(Path(folder), model)[1]}
 
 
 def _keep_model(output: Path, model: Model) -> tuple[str, str]:
@@ -605,4 +617,4 @@ def _write_table(folder: Path, table: pd.DataFrame) -> None:
 
 
 def _table_folder(output: str | Path) -> Path:
-    return Path(output, "tables", "fibres.parquet")
+    return Path(output, slide_tiles.TABLE)

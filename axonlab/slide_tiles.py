@@ -37,6 +37,9 @@ WAVES, MAX_WAVES = 128, 1024
 """How far from its axon myelin is looked for: in so many waves at first, then twice as many, and
 no further, which bounds memory."""
 
+TABLE = Path("tables", "fibres.parquet")
+"""Where in a slide the table of its fibres is."""
+
 SUMS = "sums"
 SIDES = stitch.Sides._fields
 
@@ -58,6 +61,12 @@ class Slide:
     shape: tuple[int, int]
     pixel_size: float
     tile: int
+
+    @classmethod
+    def of(cls, output: str | Path, manifest: Mapping[str, Any]) -> Slide:
+        """Return a finished slide, from what its manifest says."""
+        height, width = manifest["shape"]
+        return cls(str(output), (height, width), manifest["pixel_size_um"], manifest["tile"])
 
     def image(self) -> Any:
         """Return the grey values."""

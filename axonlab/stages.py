@@ -9,7 +9,7 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -139,9 +139,12 @@ class Stage:
             self.folder.mkdir(parents=True)
             write_bytes(made_by, self.key.encode())
 
-    def forget(self) -> None:
-        """Take all tiles for not done."""
-        if self.folder.exists():
+    def forget(self, tiles: Iterable[Tile] | None = None) -> None:
+        """Take some tiles for not done, by default all."""
+        if tiles is not None:
+            for tile in tiles:
+                self._record(tile).unlink(missing_ok=True)
+        elif self.folder.exists():
             # first the key: should this be interrupted, no record is believed
             (self.folder / "key.txt").unlink(missing_ok=True)
             shutil.rmtree(self.folder)
