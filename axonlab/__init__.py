@@ -64,6 +64,7 @@ __all__ = [
     "score",
     "segment",
     "slide",
+    "slide_correct",
     "source",
     "spread",
     "strokes",
