@@ -10,6 +10,7 @@ from axonlab.widgets.gallery import Gallery
 from axonlab.widgets.job import JobWidget
 from axonlab.widgets.label import LabelWidget
 from axonlab.widgets.overlay import OverlayView
+from axonlab.widgets.slide import SlideViewer
 
 __all__ = [
     "DoctorWidget",
@@ -20,6 +21,7 @@ __all__ = [
     "LabelWidget",
     "OverlayView",
     "SegmentWidget",
+    "SlideViewer",
     "TrainWidget",
 ]
 
