@@ -81,7 +81,6 @@ def _write(source: Source, path: Path, tile: int, tell: Callable[[float], None])
     image = omezarr.create_image(
         path, source.shape, source.dtype, pixel_size=source.pixel_size, tile=tile, name=source.name
     )
-    image = image.with_config({"write_empty_chunks": True})  # what is not stored was not seen
     levels = omezarr.open_levels(path)
     done, total = 0, sum(level.size for level in levels)
     holes: list[Hole] = []

@@ -109,9 +109,12 @@ def create_labels(
 
 def open_levels(path: str | Path, mode: str = "r") -> list[Any]:
     """Return the arrays of an OME-Zarr image or label image of axonlab, the finest first."""
-    group = zarr.open_group(path, mode=mode)  # type: ignore[arg-type]
-    ome: Any = group.attrs["ome"]
-    return [group[level["path"]] for level in ome["multiscales"][0]["datasets"]]
+    group: Any = zarr.open_group(path, mode=mode)  # type: ignore[arg-type]
+    ome = group.attrs["ome"]
+    # of an image, what is not stored was not seen; of labels, it is background
+    config = {"write_empty_chunks": "image-label" not in ome}
+    levels = ome["multiscales"][0]["datasets"]
+    return [group[level["path"]].with_config(config) for level in levels]
 
 
 def tiles(shape: tuple[int, int], tile: int) -> list[Region]:
@@ -188,7 +191,7 @@ def _create(
     group = zarr.open_group(path, mode="w", zarr_format=3)
     shapes = level_shapes(shape)
     chunk, shard = _chunks(tile)
-    arrays = [
+    for level, level_shape in enumerate(shapes):
         group.create_array(
             str(level),
             shape=level_shape,
@@ -199,8 +202,6 @@ def _create(
             fill_value=0,
             dimension_names=("y", "x"),
         )
-        for level, level_shape in enumerate(shapes)
-    ]
     steps = [2**level for level in range(len(shapes))]
     # means of images lie midway between the pixels they are of, labels are not moved
     moved = [0 if "image-label" in ome else (step - 1) / 2 for step in steps]
@@ -211,7 +212,7 @@ def _create(
     axes = [{"name": axis, "type": "space", "unit": "micrometer"} for axis in "yx"]
     multiscale: Any = {"name": name, "axes": axes, "datasets": datasets, "type": "mean"}
     group.attrs["ome"] = {"version": VERSION, "multiscales": [multiscale], **ome}
-    return arrays[0]
+    return open_levels(path, "r+")[0]
 
 
 def _placed(pixel_size: float, step: int, moved: float) -> Sequence[Mapping[str, Any]]:

@@ -385,6 +385,14 @@ def test_other_programs_read_it(output: Path, small_model: Path) -> None:
         np.testing.assert_array_equal(node.data[1], read(output, name)[::2, ::2])
 
 
+def test_filler_of_a_phantom_is_no_hole(output: Path, tmp_path: Path, small_model: Path) -> None:
+    """Chunks that are 0 all over are there, and blank because they are filler."""
+    drawn = phantom.write_slide(tmp_path / "a.ome.zarr", shape=(800, 800), tile=50, has_blank=True)
+    slide.segment_slide(drawn, output, model=small_model, tile=400)
+    assert slide.read_manifest(output)["holes"] == []
+    np.testing.assert_array_equal(read(output, "blank"), read_image(drawn).blank)
+
+
 def test_no_pixel_size(output: Path, tmp_path: Path) -> None:
     """A pixel size is never guessed."""
     tifffile.imwrite(tmp_path / "a.tif", np.zeros((40, 40), np.uint8))
