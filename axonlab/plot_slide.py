@@ -22,7 +22,7 @@ from axonlab.plot_fibres import SELECTED, label_of
 from axonlab.plot_window import Window, colour_range, window_of
 from axonlab.slide_view import SlideView
 
-FRAME = 700
+FRAME = 640
 """Longer side of the frame that a slide is drawn in."""
 
 MAX_PIXELS = 1_500_000
@@ -30,6 +30,9 @@ MAX_PIXELS = 1_500_000
 
 BARE = 100
 """Grey of a slide without an image: bright and dark colours are seen on it."""
+
+OUTLINED_UM = 0.3
+"""Where a pixel of the screen is larger, outlines would cover all there is: fibres are filled."""
 
 SEEN_PX = 12
 """A chosen fibre that is smaller on the screen gets a ring."""
@@ -149,6 +152,11 @@ def fibre_colours(values: pd.Series[Any], column: str) -> Colours:
     return Colours.of(of_id, label_of(column), Viridis256)
 
 
+def map_label(column: str) -> str:
+    """Return what a column of a map holds, in words and with its unit."""
+    return label_of(column).replace("mm2", "mm²")
+
+
 @dataclass(frozen=True, eq=False)
 class Cells:
     """A map: a value for each cell of a grid over the slide.
@@ -180,7 +188,9 @@ class Cells:
         values = np.full((maps["row"].max() + 1, maps["column"].max() + 1), np.nan)
         values[maps["row"], maps["column"]] = maps[column]
         return cls(
-            Colours.of(values, label_of(column), Cividis256), values, float(maps["cell_um"].iloc[0])
+            Colours.of(values, map_label(column), Cividis256),
+            values,
+            float(maps["cell_um"].iloc[0]),
         )
 
     def places(self, window: Window) -> tuple[Any, ...]:
@@ -218,7 +228,7 @@ class Look:
     colours : Colours, optional
         Of fibres by id; by default they have the colours of their classes.
     opacity : float
-        Of filled fibres.
+        Of filled fibres, and of all where they are too small to be outlined.
     cells : Cells, optional
         A map over the fibres.
     cells_opacity : float
@@ -299,19 +309,22 @@ class SlidePainter:
         return drawn
 
     def _paint_fibres(self, drawn: NDArray[np.uint8], window: Window, look: Look) -> None:
-        opacity = look.opacity if look.fibres == "filled" else 1.0
+        um = (window.right - window.left) / window.shape[1]
+        outlined = look.fibres == "outlines" and um < OUTLINED_UM
+        opacity = 1.0 if outlined else look.opacity
         if look.colours is None:
             classes = self._once("classes", window)
             where = _IS_FIBRE[classes]
-            if look.fibres == "outlines":
+            if outlined:
                 # axon and myelin of a fibre are told apart, and fibres that touch
-                where &= edges(self._once("fibres", window) * len(CLASSES) + classes)
+                parts = self._once("fibres", window) * len(CLASSES) + classes
+                where &= edges(parts, 2 if um < OUTLINED_UM / 3 else 1)
             _blend(drawn, where, _CLASSES[classes], opacity)
             return
         ids = self._once("fibres", window)
         ids = np.where(ids < len(look.colours.known), ids, 0)  # later ones are not measured yet
         where = look.colours.known[ids]
-        if look.fibres == "outlines":
+        if outlined:
             where &= edges(ids, 2)
         _blend(drawn, where, look.colours.rgb[ids], opacity)
 
@@ -401,7 +414,7 @@ def overview(output: str | Path, layer: str = "classes") -> hv.Overlay:
             xlabel="x (µm)",
             ylabel="y (µm)",
         ),
-        hv.opts.Overlay(title=caption(slide)),
+        hv.opts.Overlay(title=caption(slide).replace("{", "{{").replace("}", "}}")),  # fields
     )
 
 

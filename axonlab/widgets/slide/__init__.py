@@ -26,7 +26,6 @@ _INK = "var(--jp-ui-font-color1, inherit)"
 _TEXT = {"color": _INK, "min-height": "1.5em"}
 
 TOLD = [
-    "fibre_id",
     "fibre_diameter_um",
     "axon_diameter_um",
     "myelin_thickness_um",
@@ -84,7 +83,7 @@ class SlideViewer(pn.viewable.Viewer):  # type: ignore[misc]  # panel has no typ
         self._on_crop = on_crop
         self.picture = SlidePicture(self.slide, maps, self._key)
         self.status = pn.pane.HTML(styles=_TEXT)
-        self.details = pn.pane.HTML(styles=_TEXT, width=330)
+        self.details = pn.pane.HTML(styles=_TEXT, width=290)
         self.legend = pn.pane.HTML(styles=_TEXT)
         self.region_editor = RegionEditor(self.slide, self.picture, self.tell)
         self.picture.on_tap = self._tapped
@@ -107,7 +106,7 @@ class SlideViewer(pn.viewable.Viewer):  # type: ignore[misc]  # panel has no typ
             picture.param.colour, label="colour of the fibres", width=170
         )
         self.opacity = pn.widgets.FloatSlider.from_param(
-            picture.param.opacity, label="opacity if filled", step=0.05, width=130
+            picture.param.opacity, label="opacity of the filling", step=0.05, width=130
         )
         self.map = pn.widgets.Select.from_param(picture.param.map, label="map", width=170)
         self.map_opacity = pn.widgets.FloatSlider.from_param(
@@ -162,7 +161,7 @@ class SlideViewer(pn.viewable.Viewer):  # type: ignore[misc]  # panel has no typ
         cells = self.picture.cells
         value = np.nan if cells is None else cells.at(x, y, self.slide.pixel_size)
         if cells is not None and np.isfinite(value):
-            self.tell(f"{cells.colours.label} here: {value:.4g}")
+            self.tell(f"{cells.colours.label} here: {_number(value)}")
 
     def _step(self, by: int) -> None:
         try:
@@ -220,7 +219,7 @@ class SlideViewer(pn.viewable.Viewer):  # type: ignore[misc]  # panel has no typ
             self.details.object = "Click on a fibre for its measurements."
             return
         columns = [c for c in TOLD if c in row]
-        columns[4:4] = plot_fibres.g_ratios(row.to_frame().T)
+        columns[3:3] = plot_fibres.g_ratios(row.to_frame().T)
         lines = "".join(
             f"<tr><td>{html.escape(label_of(c))}</td>"
             f'<td style="text-align: right; padding-left: 1em">{_shown(row[c])}</td></tr>'
@@ -290,6 +289,10 @@ def _scale(colours: Colours) -> str:
         f"background: linear-gradient(to right, {steps})"
     )
     return (
-        f"{html.escape(colours.label)}: {colours.low:.3g} "
-        f'<span style="{bar}"></span> {colours.high:.3g}'
+        f"{html.escape(colours.label)}: {_number(colours.low)} "
+        f'<span style="{bar}"></span> {_number(colours.high)}'
     )
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"

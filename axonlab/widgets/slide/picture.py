@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import panel as pn
 import param
-from bokeh.models import Range1d
+from bokeh.models import BoxZoomTool, Range1d, WheelZoomTool
 from holoviews import streams
 from numpy.typing import NDArray
 
@@ -19,7 +19,7 @@ from axonlab import plot_fibres, plot_slide
 from axonlab.plot_fibres import label_of
 from axonlab.plot_slide import STYLES, Cells, Colours, Look, SlidePainter
 from axonlab.plot_window import Window
-from axonlab.slide_view import SlideView
+from axonlab.slide_view import Range, SlideView
 from axonlab.widgets.slide.keys import Keys
 
 REGION = "#f0e442"
@@ -90,7 +90,10 @@ class SlidePicture(pn.viewable.Viewer):  # type: ignore[misc]  # panel has no ty
         if maps is not None:
             numbers = maps.select_dtypes("number").columns
             columns = [column for column in numbers if column not in PLACES]
-            self.param.map.objects = {"no map": "", **{label_of(c): c for c in columns}}
+            self.param.map.objects = {
+                "no map": "",
+                **{plot_slide.map_label(c): c for c in columns},
+            }
         self._colours: dict[str, Colours] = {}
         self._cells: dict[str, Cells] = {}
         self.on_tap: Callable[[float, float], None] = lambda x, y: None
@@ -165,14 +168,30 @@ class SlidePicture(pn.viewable.Viewer):  # type: ignore[misc]  # panel has no ty
     # ---- what is seen
 
     def show(self, x: tuple[float, float], y: tuple[float, float]) -> None:
-        """Show a range of x and y in µm."""
+        """Show a range of x and y in µm, and as much beside it as the frame has room for."""
+        x, y = self._fit(x, y)
         for x_range, y_range in self._axes:
             x_range.update(start=x[0], end=x[1])
             y_range.update(start=y[1], end=y[0])  # y points down
         self._window_seen.event(x_range=x, y_range=y)
         pn.io.push_notebook(self._view)
 
-    def _ends(self) -> tuple[tuple[float, float], tuple[float, float]]:
+    def _fit(self, x: Range, y: Range) -> tuple[Range, Range]:
+        """Widen a range of x or y to the proportions of the frame."""
+        width, height = self._frame()
+        um = max((x[1] - x[0]) / width, (y[1] - y[0]) / height)
+        fitted = []
+        for (low, high), n in ((x, width), (y, height)):
+            centre, half = (low + high) / 2, n * um / 2
+            fitted.append((centre - half, centre + half))
+        return fitted[0], fitted[1]
+
+    def _frame(self) -> tuple[int, int]:
+        """Return width and height of the frame."""
+        height, width = self._painter.window().shape
+        return max(width, SMALLEST_FRAME), max(height, SMALLEST_FRAME)
+
+    def _ends(self) -> tuple[Range, Range]:
         """Return what the axes span, which may be more than the slide."""
         seen = self._slide.view
         return self._slide.x_range or seen.x, self._slide.y_range or seen.y
@@ -243,13 +262,17 @@ class SlidePicture(pn.viewable.Viewer):  # type: ignore[misc]  # panel has no ty
     def _base(self) -> hv.RGB:
         """Return the whole slide, which spans the axes, answers the mouse and is there at once."""
         whole = self._painter.window()
-        height, width = whole.shape
+        left, top, right, bottom = whole.bounds
+        x, y = self._fit((left, right), (top, bottom))
+        width, height = self._frame()
         painted = self._painter.paint(whole, Look(fibres="hidden"))
         return plot_slide.picture(painted, whole).opts(
             apply_ranges=True,
-            frame_width=max(width, SMALLEST_FRAME),
-            frame_height=max(height, SMALLEST_FRAME),
-            data_aspect=1,
+            # the proportions are kept here: HoloViews mistakes them where y points down
+            frame_width=width,
+            frame_height=height,
+            xlim=x,
+            ylim=y,
             invert_yaxis=True,
             xlabel="x (µm)",
             ylabel="y (µm)",
@@ -262,7 +285,10 @@ class SlidePicture(pn.viewable.Viewer):  # type: ignore[misc]  # panel has no ty
     def _keep_axes(self, plot: Any, element: hv.RGB) -> None:
         self._axes.append((plot.handles["x_range"], plot.handles["y_range"]))
         figure = plot.state
+        figure.select_one(WheelZoomTool).zoom_on_axis = False
+        figure.select_one(BoxZoomTool).match_aspect = True
         figure.background_fill_color = figure.border_fill_color = None  # as light as what is around
+        figure.outline_line_color = _INK
         for axis in figure.axis:
             axis.axis_label_text_color = axis.major_label_text_color = _INK
             axis.axis_line_color = axis.major_tick_line_color = axis.minor_tick_line_color = _INK
