@@ -91,6 +91,7 @@ def open_crop(
     UserWarning
         If the slide was changed since the folder was begun: what it holds is kept aside.
     """
+    read_manifest(output)  # first of all, is there a slide
     with locked(output):
         finish(output)
         manifest = read_manifest(output)
@@ -150,6 +151,7 @@ def write_crop(output: str | Path, crop: Crop, *, tell: Tell | None = None) -> d
     crop.labelling.save()
     with crop.labelling.lock:
         labels = crop.labelling.labels.copy()
+    read_manifest(output)  # first of all, is there a slide
     with locked(output):
         finish(output)
         manifest = read_manifest(output)

@@ -531,8 +531,9 @@ def test_unfinished_slide(output: Path) -> None:
 
     with pytest.raises(InterruptedError):
         slide.segment_slide(rings(), output, model=None, pixel_size=SIZE, tile=TILE, tell=tell)
-    with pytest.raises(FileNotFoundError, match="segmented to its end"):
-        open_crop(output, slice(0, 9), slice(0, 9))
+    for path in (output, output / "nothing"):
+        with pytest.raises(FileNotFoundError, match="segmented to its end"):
+            open_crop(path, slice(0, 9), slice(0, 9))
 
 
 def test_wrong_shape(output: Path) -> None:
