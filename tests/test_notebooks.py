@@ -268,3 +268,18 @@ def test_shipped_models_are_made_with_parameters_that_exist(path):
     assert recipe["folder"] in al.samples.datasets().index
     settings = al.training.Settings(recipe["classes"], recipe["pixel_size"], **recipe["tuned"])
     assert settings.size in al.models.SIZES
+
+
+def test_slide_leaves_what_it_promises(tmp_path):
+    """A slide is segmented, measured and mapped; run again, it goes on with what is there."""
+    options = {"shape": [600, 800], "tile": 256, "cell": 20.0, "run": "mine"}
+    run("05_slide", tmp_path, **options)
+    folder = tmp_path / "runs/mine"
+    fibres = al.slide.read_table(folder / "slide.ome.zarr")
+    assert fibres["is_myelinated"].sum() > 300
+    grid = pd.read_csv(folder / "maps.csv")
+    assert grid["n_fibres"].sum() == fibres["is_myelinated"].sum()
+    assert list(pd.read_csv(folder / "tracts.csv"))[:3] == ["fine", "medium", "coarse"]
+    before = (folder / "slide.ome.zarr/run/fibres/0_0.npz").stat().st_mtime_ns
+    run("05_slide", tmp_path, **options)
+    assert (folder / "slide.ome.zarr/run/fibres/0_0.npz").stat().st_mtime_ns == before

@@ -557,7 +557,7 @@ def test_slide_without_fibres(tmp_path):
 
 def test_no_slide(tmp_path):
     """A folder that holds none is an error that says so."""
-    with pytest.raises(FileNotFoundError, match="holds no slide"):
+    with pytest.raises(FileNotFoundError, match="no slide"):
         SlideViewer(tmp_path)
 
 
