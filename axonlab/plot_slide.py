@@ -401,21 +401,18 @@ def overview(output: str | Path, layer: str = "classes") -> hv.Overlay:
     painter = SlidePainter(slide)
     window = painter.window()
     look = Look(fibres="filled" if layer == "classes" else "hidden", opacity=0.6)
-    drawn = [picture(painter.paint(window, look), window).opts(apply_ranges=True)]
-    if layer not in ("image", "classes"):
-        drawn.append(_coloured(painter, window, layer))
     height, width = window.shape
-    return hv.Overlay(drawn).opts(
-        hv.opts.RGB(
-            frame_width=max(width, 200),
-            frame_height=max(height, 60),
-            data_aspect=1,
-            invert_yaxis=True,
-            xlabel="x (µm)",
-            ylabel="y (µm)",
-        ),
-        hv.opts.Overlay(title=caption(slide).replace("{", "{{").replace("}", "}}")),  # fields
+    whole = picture(painter.paint(window, look), window).opts(
+        apply_ranges=True,
+        frame_width=width,
+        frame_height=height,
+        invert_yaxis=True,
+        xlabel="x (µm)",
+        ylabel="y (µm)",
     )
+    over = [] if layer in ("image", "classes") else [_coloured(painter, window, layer)]
+    title = caption(slide).replace("{", "{{").replace("}", "}}")  # HoloViews fills in fields
+    return hv.Overlay([whole, *over]).opts(title=title)
 
 
 def _coloured(painter: SlidePainter, window: Window, column: str) -> hv.Image:

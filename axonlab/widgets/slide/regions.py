@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import panel as pn
 from numpy.typing import NDArray
@@ -81,9 +83,9 @@ class RegionEditor(pn.viewable.Viewer):  # type: ignore[misc]  # panel has no ty
         name = self.which.value
         self._save(f"Region {name!r} removed from", lambda: self._slide.remove_region(name))
 
-    def _save(self, done: str, change: object) -> None:
+    def _save(self, done: str, change: Callable[[], None]) -> None:
         try:
-            change()  # type: ignore[operator]
+            change()
         except (OSError, ValueError) as error:
             self._tell(f"Not saved: {error}", failed=True)
             return
