@@ -31,7 +31,7 @@ MAX_PIXELS = 1_500_000
 BARE = 100
 """Grey of a slide without an image: bright and dark colours are seen on it."""
 
-OUTLINED_UM = 0.3
+OUTLINED_UM = 0.2
 """Where a pixel of the screen is larger, outlines would cover all there is: fibres are filled."""
 
 SEEN_PX = 12

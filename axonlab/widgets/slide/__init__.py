@@ -106,11 +106,11 @@ class SlideViewer(pn.viewable.Viewer):  # type: ignore[misc]  # panel has no typ
             picture.param.colour, label="colour of the fibres", width=170
         )
         self.opacity = pn.widgets.FloatSlider.from_param(
-            picture.param.opacity, label="opacity of the filling", step=0.05, width=130
+            picture.param.opacity, label="opacity of the filling", step=0.05, width=170
         )
         self.map = pn.widgets.Select.from_param(picture.param.map, label="map", width=170)
         self.map_opacity = pn.widgets.FloatSlider.from_param(
-            picture.param.map_opacity, label="opacity of the map", step=0.05, width=130
+            picture.param.map_opacity, label="opacity of the map", step=0.05, width=170
         )
         self.map.visible = self.map_opacity.visible = len(picture.param.map.objects) > 1
         self.previous = button("◀ Previous fibre", lambda: self._step(-1))

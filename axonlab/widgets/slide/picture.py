@@ -302,7 +302,7 @@ class SlidePicture(pn.viewable.Viewer):  # type: ignore[misc]  # panel has no ty
 
     def _regions(self, drawn: int) -> hv.Path:
         lines = [np.vstack([xy, xy[:1]]) for xy in self._slide.regions.values()]
-        return hv.Path(lines, ["x", "y"]).opts(color=REGION, line_width=2.5, apply_ranges=False)
+        return hv.Path(lines, ["x", "y"]).opts(color=REGION, line_width=3, apply_ranges=False)
 
     def _names(self, drawn: int) -> hv.Labels:
         places = [(*xy.mean(axis=0), name) for name, xy in self._slide.regions.items()]
@@ -317,7 +317,7 @@ class SlidePicture(pn.viewable.Viewer):  # type: ignore[misc]  # panel has no ty
     def _line(self, corners: list[tuple[float, float]]) -> hv.Path:
         line = [np.array(corners)] if len(corners) > 1 else []
         return hv.Path(line, ["x", "y"]).opts(
-            color=REGION, line_width=2.5, line_dash="dashed", apply_ranges=False
+            color=REGION, line_width=3, line_dash="dashed", apply_ranges=False
         )
 
     def _dots(self, corners: list[tuple[float, float]]) -> hv.Points:
