@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
     from axonlab.models import Model
 
+BY_HAND = ("regions.json", "crops")
+"""What people draw in a slide stays in ``run`` when the slide is begun anew."""
+
 PART_ROWS = 100_000
 """Fibres in a file of the table."""
 
@@ -71,7 +74,7 @@ def segment_slide(
     resume : bool
         Go on with what is there of an earlier call: finished tiles are not done again. What a
         changed model or parameter makes invalid is. A slide that was corrected stays as it is
-        (`axonlab.slide_correct`). If false, begin anew.
+        (`axonlab.slide_correct`). If false, begin anew; regions and crops that were drawn stay.
     tell : callable, optional
         Called after every tile with the `axonlab.stages.Progress`; what it raises stops the work,
         and the same call goes on later.
@@ -269,7 +272,12 @@ def _prepare(output: Path, about: Mapping[str, Any], dtype: np.dtype[Any], *, re
             )
         (output / "run" / "manifest.json").unlink(missing_ok=True)  # until it is right again
         return
+    by_hand = output.with_name(f".{output.name}.kept")
     if path.is_file():
+        for name in BY_HAND:
+            if (output / "run" / name).exists():
+                by_hand.mkdir(exist_ok=True)
+                (output / "run" / name).rename(by_hand / name)
         path.unlink()  # from now on it is no slide, should this be interrupted
         shutil.rmtree(output)
     elif output.exists() and any(output.iterdir() if output.is_dir() else [output]):
@@ -289,6 +297,10 @@ def _prepare(output: Path, about: Mapping[str, Any], dtype: np.dtype[Any], *, re
     group = zarr.open_group(output, mode="r+")
     for name in ("run", "tables"):  # for programs that wonder what these folders are
         group.require_group(name)
+    if by_hand.exists():
+        for kept in by_hand.iterdir():
+            kept.rename(output / "run" / kept.name)
+        by_hand.rmdir()
     write_json(path, about)
 
 

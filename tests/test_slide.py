@@ -213,12 +213,14 @@ def test_changed_parameter(output: Path) -> None:
 
 
 def test_begun_anew(output: Path) -> None:
-    """Without resume nothing of before is left."""
-    for seed in (4, 5):
-        slide.segment_slide(
-            tissue(seed), output, model=None, pixel_size=SIZE, tile=64, resume=False
-        )
+    """Without resume nothing of before is left but what was drawn by hand."""
+    told = {"model": None, "pixel_size": SIZE, "tile": 64}
+    slide.segment_slide(tissue(4), output, **told)
+    (output / "run" / "regions.json").write_text("drawn by hand")
+    slide.segment_slide(tissue(5), output, **told, resume=False)
     check(output, tissue(5))
+    assert (output / "run" / "regions.json").read_text() == "drawn by hand"
+    assert sorted(path.name for path in output.parent.iterdir()) == [output.name]
 
 
 def test_other_source(output: Path) -> None:
