@@ -113,7 +113,7 @@ class Parts(NamedTuple):
     """From `axonlab.runs.object_sums`."""
 
     corners: Runs
-    """Pixels at the corners of their convex hulls, from `axonlab.shape.corner_runs`."""
+    """Pixels among which the corners of their convex hulls are, see `axonlab.shape.corner_runs`."""
 
     @classmethod
     def of(cls, runs: Runs) -> Parts:
@@ -144,7 +144,7 @@ class Parts(NamedTuple):
         """Return those of objects from all their parts."""
         sums, corners = zip(*parts, strict=True)
         runs = merge_runs(corners)
-        return cls(merge_sums(sums).loc[runs.ids], corner_runs(runs))
+        return cls(merge_sums(sums).loc[runs.ids], runs)
 
 
 def tabulate(

@@ -19,7 +19,7 @@ from axonlab.micrograph import CLASS_COLOURS, CLASSES, normalise
 from axonlab.omezarr import open_levels
 from axonlab.plot import OPACITY
 from axonlab.plot_fibres import SELECTED, label_of
-from axonlab.plot_window import Window, colour_range, window_of
+from axonlab.plot_window import Window, colour_range, coloured, window_of
 from axonlab.slide_view import SlideView
 
 FRAME = 640
@@ -421,21 +421,11 @@ def _coloured(painter: SlidePainter, window: Window, column: str) -> hv.Image:
     if slide.is_measured and column not in slide.table_of(0):
         raise ValueError(f"The table of {slide.output} has no column {column!r} to colour by.")
     values = slide.values(column)
-    low, high = colour_range(values)
     of_id = np.full(int(max(values.index, default=0)) + 1, np.nan, np.float32)
     of_id[values.index] = values
     ids = painter.ids(window)
-    label = label_of(column)
     shown = np.where(ids < len(of_id), of_id[ids.clip(0, len(of_id) - 1)], np.nan)
-    vdims = [hv.Dimension(("value", label), range=(low, high))]
-    return hv.Image(shown[::-1], bounds=window.bounds, kdims=["x", "y"], vdims=vdims).opts(
-        cmap="viridis",
-        clim=(low, high),
-        colorbar=True,
-        colorbar_position="bottom",
-        colorbar_opts={"title": label, "height": 10},
-        apply_ranges=False,
-    )
+    return coloured(shown, window, values, label_of(column))
 
 
 def caption(slide: SlideView) -> str:

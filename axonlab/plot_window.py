@@ -205,7 +205,21 @@ def coloured_outlines(
     label : str
         What they are, with their unit.
     """
-    shown = outlined(objects, window, values)
+    return coloured(outlined(objects, window, values), window, values, label)
+
+
+def coloured(
+    shown: NDArray[np.float32], window: Window, values: pd.Series[float], label: str
+) -> hv.Image:
+    """Return pixels in a window in the colours of what they show, with the scale of these.
+
+    Parameters
+    ----------
+    shown : (h, w) float32 array
+        NaN where there is nothing to show.
+    window, values, label
+        As for `coloured_outlines`.
+    """
     low, high = colour_range(values)
     # a dimension of its own, as the picture below has another range
     vdims = [hv.Dimension(("value", label), range=(low, high))]

@@ -21,7 +21,7 @@ from distributed import Client, LocalCluster
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from scipy import ndimage
+from tissue import tissue
 
 from axonlab import models, omezarr, phantom, slide, slide_tiles, stages
 from axonlab.io import read_image
@@ -33,19 +33,6 @@ from axonlab.stages import Progress
 
 Labels = NDArray[np.uint8]
 SIZE = 0.1
-
-
-def tissue(seed: int, shape: tuple[int, int] = (120, 110)) -> Labels:
-    """Draw axons and myelin of all shapes and sizes, with much that touches."""
-    rng = np.random.default_rng(seed)
-    lumps, webs = (
-        ndimage.gaussian_filter(rng.standard_normal(shape), rng.uniform(1.5, 5)) for _ in range(2)
-    )
-    labels = np.zeros(shape, np.uint8)
-    labels[webs > np.quantile(webs, rng.uniform(0.1, 0.9))] = 1
-    labels[lumps > np.quantile(lumps, rng.uniform(0.7, 0.97))] = 2
-    labels[lumps < np.quantile(lumps, 0.1)] = 3
-    return labels
 
 
 def read(output: Path, name: str) -> NDArray[Any]:

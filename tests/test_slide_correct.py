@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from scipy import ndimage
+from tissue import tissue
 
 from axonlab import omezarr, phantom, slide, slide_correct, slide_plan, slide_tiles
 from axonlab.io import read_labels
@@ -27,19 +27,6 @@ from axonlab.stages import Progress
 Labels = NDArray[np.uint8]
 SIZE = 0.1
 TILE = 40
-
-
-def tissue(seed: int, shape: tuple[int, int] = (120, 150)) -> Labels:
-    """Draw axons and myelin of all shapes and sizes, with much that touches."""
-    rng = np.random.default_rng(seed)
-    lumps, webs = (
-        ndimage.gaussian_filter(rng.standard_normal(shape), rng.uniform(1.5, 5)) for _ in range(2)
-    )
-    labels = np.zeros(shape, np.uint8)
-    labels[webs > np.quantile(webs, rng.uniform(0.1, 0.9))] = 1
-    labels[lumps > np.quantile(lumps, rng.uniform(0.7, 0.97))] = 2
-    labels[lumps < np.quantile(lumps, 0.1)] = 3
-    return labels
 
 
 def rings(n_rows: int = 6, n_columns: int = 7) -> Labels:
