@@ -84,7 +84,7 @@ def fibre_map(maps: pd.DataFrame, column: str) -> hv.Image:
 def fibre_maps(maps: pd.DataFrame, columns: Sequence[str] = SHOWN) -> hv.Layout:
     """Return several quantities side by side, as `fibre_map` draws each; they move together."""
     drawn = [fibre_map(maps, column).opts(frame_width=FRAME_PX) for column in columns]
-    return hv.Layout(drawn).cols(3)
+    return hv.Layout(drawn).cols(2)
 
 
 def _plane(maps: pd.DataFrame, column: str) -> np.ndarray:
