@@ -11,6 +11,7 @@ from scipy import ndimage
 from skimage.morphology import local_maxima, reconstruction
 from skimage.segmentation import relabel_sequential, watershed
 
+from axonlab.cells import label_cells as label_cells
 from axonlab.micrograph import CLASSES, check_pixel_size, check_plane
 
 MAX_NECK = 0.7
