@@ -19,6 +19,7 @@ __all__ = [
     "batch",
     "blank",
     "calibration",
+    "cells",
     "convert",
     "correct",
     "data",
@@ -42,6 +43,7 @@ __all__ = [
     "micrograph",
     "models",
     "networks",
+    "neuropil",
     "object_scores",
     "objects",
     "omezarr",
@@ -74,6 +76,7 @@ __all__ = [
     "tables",
     "training",
     "validity",
+    "volume",
     "widgets",
 ]
 

@@ -1,4 +1,4 @@
-"""Sample micrographs by name: phantoms that come with axonlab, and public data sets."""
+"""Samples by name: phantoms that come with axonlab, and public data sets."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import warnings
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,19 @@ from numpy.typing import NDArray
 
 from axonlab.io import read_image, read_labels
 from axonlab.micrograph import Micrograph
+from axonlab.volume import (
+    Volume,
+    check_same_sections,
+    check_same_shape,
+    check_truth,
+    number_sections,
+    read_instances,
+    read_interior,
+    read_stack,
+)
+
+if TYPE_CHECKING:
+    from axonlab.neuropil import Sections
 
 DATA_VARIABLE = "AXONLAB_DATA"
 """Environment variable naming a folder that already holds data sets: nothing is downloaded."""
@@ -48,19 +61,80 @@ def datasets() -> pd.DataFrame:
     return table[columns].rename_axis("name")
 
 
-def load(name: str) -> Micrograph:
-    """Return a sample micrograph.
+def volume_names() -> list[str]:
+    """Return the names of the sample volumes, real ones first."""
+    return list(_catalogue()["volumes"])
+
+
+def volumes_at_hand() -> list[str]:
+    """Return the names of the volumes that need no download, real ones first."""
+    return [name for name in volume_names() if _is_at_hand(_catalogue()["volumes"][name])]
+
+
+def load(name: str) -> Micrograph | Volume:
+    """Return a sample: a micrograph, or a volume where it is one of `volume_names`.
 
     A real sample that is not at hand is downloaded with its data set. If that fails, a warning
-    says so, and a bundled phantom that looks like it is returned instead.
+    says so, and a bundled phantom that looks like it is returned instead. A volume has the
+    sections whose files lie there.
 
     Raises
     ------
     ValueError
-        If there is no such sample.
+        If there is no such sample, or its files are not as they should be: sections missing or
+        of several shapes.
+    FileNotFoundError
+        If the folder of a volume holds no sections.
+    ConnectionError
+        If there is no phantom that looks like it.
     """
     folder, sample = _locate(name)
+    if "shape" in sample:
+        return _drawn(sample).volume
+    if "images" in sample:
+        paths = folder.glob(sample["images"])
+        return read_stack(paths, voxel_size=tuple(sample["voxel_size_um"]), name=name)
     return read_image(folder / sample["image"])
+
+
+def load_truth(name: str) -> NDArray[np.bool_] | NDArray[np.int32]:
+    """Return the truth of a sample volume: where it is interior, or whose voxel it is.
+
+    Sections are those of `load`. It is replaced, like them, by that of a phantom when the data set
+    is out of reach.
+
+    Returns
+    -------
+    (Z, Y, X) array
+        Boolean, True in cells and False on membranes, where the data set has masks of membranes,
+        whatever their values are; int32 ids of neurons from 1 to n, and 0 for none, where it tells
+        neurons apart (``"fib25"``).
+
+    Raises
+    ------
+    ValueError
+        If there is no such volume, or its files are not as they should be: sections without a
+        mask, shapes or values that do not fit, masks that are inverted.
+    FileNotFoundError, ConnectionError
+        As for `load`.
+    """
+    if name not in volume_names():
+        known = ", ".join(volume_names())
+        raise ValueError(f"No volume {name!r}, there are {known}. load_labels has the others'.")
+    folder, sample = _locate(name)
+    if "shape" in sample:
+        return _drawn(sample).interior
+    volume = load(name)
+    assert isinstance(volume, Volume)
+    if "instances" in sample:
+        instances = read_instances(folder / sample["instances"])
+        check_same_shape(volume, instances)
+        return instances
+    images, masks = (number_sections(folder.glob(sample[kind])) for kind in ("images", "masks"))
+    check_same_sections(images, masks)
+    interior = read_interior(masks.values(), membrane=sample["membrane"])
+    check_truth(volume, interior)
+    return interior
 
 
 def load_labels(name: str) -> NDArray[np.uint8]:
@@ -68,6 +142,8 @@ def load_labels(name: str) -> NDArray[np.uint8]:
 
     Replaced, like the image by `load`, by those of a phantom when the data set is out of reach.
     """
+    if name in volume_names():
+        raise ValueError(f"{name!r} is a volume: load_truth has its truth.")
     folder, sample = _locate(name)
     return read_labels(*(folder / mask for mask in sample["masks"]))
 
@@ -153,18 +229,32 @@ def _locate(name: str) -> tuple[Path, dict[str, Any]]:
     try:
         return fetch(sample["dataset"]), sample
     except ConnectionError as error:
-        bundled = _catalogue()["datasets"][sample["dataset"]]["bundled"]
+        bundled = _catalogue()["datasets"][sample["dataset"]].get("bundled")
+        if bundled is None:
+            raise
         warnings.warn(f"{error} The bundled sample {bundled!r} is used instead.", stacklevel=3)
         return fetch("phantoms"), _sample(bundled)
 
 
+def _drawn(sample: dict[str, Any]) -> Sections:
+    from axonlab.neuropil import membranes  # needs SciPy, which reading does without
+
+    depth, height, width = sample["shape"]
+    return membranes((depth, height, width), seed=sample["seed"])
+
+
 def _is_at_hand(sample: dict[str, Any]) -> bool:
     folder = local_folder(sample["dataset"])
-    return folder is not None and (folder / sample["image"]).is_file()
+    if folder is None:
+        return False
+    pattern: str | None = sample.get("images")
+    if pattern is not None:
+        return any(folder.glob(pattern))
+    return "shape" in sample or (folder / sample["image"]).is_file()
 
 
 def _sample(name: str) -> dict[str, Any]:
-    samples: dict[str, dict[str, Any]] = _catalogue()["samples"]
+    samples: dict[str, dict[str, Any]] = _catalogue()["samples"] | _catalogue()["volumes"]
     if name not in samples:
         raise ValueError(f"No sample {name!r}, there are {', '.join(samples)}.")
     return samples[name]

@@ -40,10 +40,13 @@ def server(tmp_path, monkeypatch):
         monkeypatch.setattr(
             samples,
             "_catalogue",
-            lambda: {
-                "datasets": catalogue["datasets"] | {"tiny": entry},
-                "samples": catalogue["samples"] | {"tiny": sample},
-            },
+            lambda: (
+                catalogue
+                | {
+                    "datasets": catalogue["datasets"] | {"tiny": entry},
+                    "samples": catalogue["samples"] | {"tiny": sample},
+                }
+            ),
         )
         yield folder, entry
         http.shutdown()
@@ -165,3 +168,99 @@ def test_real_sample(data_folder, monkeypatch):
     micrograph = samples.load("rat-sem")
     assert micrograph.pixel_size == 0.07
     assert samples.load_labels("rat-sem").shape == micrograph.pixels.shape == (1096, 1541)
+
+
+@pytest.fixture
+def membranes(tmp_path, monkeypatch):
+    """Write a data set of masked sections, with membranes of 255; return its folder."""
+    folder = tmp_path / "drosophila-vnc" / "stack1"
+    truth = phantom.membranes((3, 40, 50)).interior
+    for i, interior in enumerate(truth):
+        grey = np.where(interior, 150, 50).astype(np.uint8)
+        io.write_image(folder / "membranes" / f"{i:02d}.png", (~interior * 255).astype(np.uint8))
+        io.write_image(folder / "raw" / f"{i:02d}.png", grey)
+        (folder / "raw" / f"{i:02d}.png").rename(folder / "raw" / f"{i:02d}.tif")
+    monkeypatch.setenv("AXONLAB_DATA", str(tmp_path))
+    return folder, truth
+
+
+def test_a_stack_and_its_truth(membranes):
+    """A volume is found in AXONLAB_DATA, and its truth is interior whatever the masks have."""
+    _, truth = membranes
+    read = samples.load("drosophila-vnc")
+    assert (read.voxel_size, read.name) == ((0.05, 0.0046, 0.0046), "drosophila-vnc")
+    assert (read.pixels == np.where(truth, 150, 50)).all()
+    assert (samples.load_truth("drosophila-vnc") == truth).all()
+    assert samples.volumes_at_hand() == ["drosophila-vnc", "phantom-membranes"]
+    assert "drosophila-vnc" not in samples.at_hand()
+
+
+def test_a_stack_without_some_masks(membranes):
+    """The section that has no mask is told; the images can still be read."""
+    folder, _ = membranes
+    (folder / "membranes" / "02.png").unlink()
+    assert len(samples.load("drosophila-vnc").pixels) == 3
+    with pytest.raises(ValueError, match="3 sections and 2 masks; sections 2 have no mask"):
+        samples.load_truth("drosophila-vnc")
+
+
+def test_inverted_masks(membranes):
+    """Masks of the other convention are recognised."""
+    folder, truth = membranes
+    for i, interior in enumerate(truth):
+        mask = (interior * 255).astype(np.uint8)
+        io.write_image(folder / "membranes" / f"{i:02d}.png", mask, overwrite=True)
+    with pytest.raises(ValueError, match="the mask is probably inverted"):
+        samples.load_truth("drosophila-vnc")
+
+
+def test_a_phantom_stack():
+    """The bundled stack needs no network, and its truth is that of its pixels."""
+    read, truth = samples.load("phantom-membranes"), samples.load_truth("phantom-membranes")
+    again = phantom.membranes(truth.shape, seed=1)
+    assert (read.pixels == again.volume.pixels).all() and (truth == again.interior).all()
+    assert samples.volumes_at_hand() == ["phantom-membranes"]
+
+
+def test_volumes_out_of_reach(monkeypatch):
+    """A stack without a network is a phantom, with a warning; fib25 has none that looks like it."""
+    catalogue = samples._catalogue()
+    nowhere = {
+        name: entry | {"base_url": "http://127.0.0.1:1/"} if "files" in entry else entry
+        for name, entry in catalogue["datasets"].items()
+    }
+    monkeypatch.setattr(samples, "_catalogue", lambda: catalogue | {"datasets": nowhere})
+    with pytest.warns(UserWarning, match="'phantom-membranes' is used instead"):
+        read = samples.load("isbi2012")
+    with pytest.warns(UserWarning, match="'phantom-membranes' is used instead"):
+        assert samples.load_truth("isbi2012").shape == read.pixels.shape
+    with pytest.raises(ConnectionError, match="'fib25' could not be downloaded"):
+        samples.load("fib25")
+
+
+def test_truth_and_labels_are_of_their_own():
+    """Who asks for the labels of a volume, or the truth of a micrograph, is told where they are."""
+    with pytest.raises(ValueError, match="'fib25' is a volume: load_truth"):
+        samples.load_labels("fib25")
+    with pytest.raises(ValueError, match=r"No volume 'rat-sem', there are isbi2012.*load_labels"):
+        samples.load_truth("rat-sem")
+
+
+@pytest.mark.parametrize(("name", "share"), [("isbi2012", 0.775), ("drosophila-vnc", 0.793)])
+def test_real_stacks(data_folder, monkeypatch, name, share):
+    """Interior is most of the real sections, and brighter, in both conventions."""
+    monkeypatch.setenv("AXONLAB_DATA", str(data_folder))
+    read, truth = samples.load(name), samples.load_truth(name)
+    assert len(read.pixels) >= 16 and truth.mean() == pytest.approx(share, abs=0.01)
+    assert read.pixels[truth].mean() > read.pixels[~truth].mean() + 40
+
+
+def test_real_neurons(data_folder, monkeypatch):
+    """Sections and neurons of fib25 run the same way: borders between neurons are dark."""
+    monkeypatch.setenv("AXONLAB_DATA", str(data_folder))
+    read, truth = samples.load("fib25"), samples.load_truth("fib25")
+    assert read.pixels.shape == truth.shape == (250, 250, 250)
+    assert (read.voxel_size, truth.dtype, truth.max()) == ((0.01, 0.01, 0.01), np.int32, 525)
+    border = truth[:, :, 1:] != truth[:, :, :-1]
+    seen = read.pixels[:, :, 1:]
+    assert seen[border].mean() < seen.mean() - 25 < seen[::-1][border].mean()
