@@ -51,6 +51,7 @@ __all__ = [
     "phantom",
     "plot",
     "plot_agreement",
+    "plot_cells",
     "plot_fibres",
     "plot_maps",
     "plot_scores",

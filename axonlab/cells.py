@@ -149,16 +149,20 @@ def _passes(
     basins: NDArray[np.int32], height: NDArray[np.float32]
 ) -> Iterator[tuple[int, int, float]]:
     """Yield the basins that touch, two by two, and the highest pass between them, highest first."""
-    pairs, levels = [], []
+    keys, levels = [], []
+    n = int(basins.max()) + 1
     for here, there in (np.s_[:-1], np.s_[1:]), (np.s_[:, :-1], np.s_[:, 1:]):
-        touch = (basins[here] != basins[there]) & (basins[here] > 0) & (basins[there] > 0)
-        pairs.append(np.sort(np.stack([basins[here][touch], basins[there][touch]]), axis=0))
-        levels.append(np.minimum(height[here][touch], height[there][touch]))
-    joined, level = np.concatenate(pairs, axis=1), np.concatenate(levels)
+        one, other = basins[here], basins[there]
+        touch = np.flatnonzero((one != other) & (one > 0) & (other > 0))
+        one, other = one.flat[touch].astype(np.int64), other.flat[touch].astype(np.int64)
+        keys.append(np.minimum(one, other) * n + np.maximum(one, other))
+        levels.append(np.minimum(height[here], height[there]).flat[touch])
+    key, level = np.concatenate(keys), np.concatenate(levels)
     order = np.argsort(-level, kind="stable")
-    _, first = np.unique(joined[:, order], axis=1, return_index=True)
+    _, first = np.unique(key[order], return_index=True)
     highest = order[np.sort(first)]
-    yield from zip(*joined[:, highest].tolist(), level[highest].tolist(), strict=True)
+    ones, others = np.divmod(key[highest], n)
+    yield from zip(ones.tolist(), others.tolist(), level[highest].tolist(), strict=True)
 
 
 def _stands_for(cell: list[int], basin: int) -> int:

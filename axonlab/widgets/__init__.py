@@ -3,6 +3,7 @@
 from importlib import import_module
 from typing import Any
 
+from axonlab.widgets.cells import CellWidget
 from axonlab.widgets.doctor import DoctorWidget
 from axonlab.widgets.explorer import FibreExplorer
 from axonlab.widgets.form import Form
@@ -13,6 +14,7 @@ from axonlab.widgets.overlay import OverlayView
 from axonlab.widgets.slide import SlideViewer
 
 __all__ = [
+    "CellWidget",
     "DoctorWidget",
     "FibreExplorer",
     "Form",

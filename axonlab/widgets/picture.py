@@ -32,7 +32,8 @@ def png(pixels: NDArray[np.uint8], description: str, width: int | None = None) -
         On the screen, in pixels; its own by default.
     """
     content = io.BytesIO()
-    Image.fromarray(pixels).save(content, "png")
+    # grain does not get smaller by more effort, which would take four times as long
+    Image.fromarray(pixels).save(content, "png", compress_level=1)
     data = base64.b64encode(content.getvalue()).decode()
     size, sharp = (
         ("", "") if width is None else (f'width="{width}" ', "; image-rendering: pixelated")
