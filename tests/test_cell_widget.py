@@ -85,11 +85,20 @@ def test_a_section_without_truth(stack, calls):
     """A single section has no slider of sections, and without a truth there are no scores."""
     pixels, probability, _ = stack
     widget = CellWidget(pixels[0], probability[0])
-    sliders = [w for w in widget.children if isinstance(w, (ipywidgets.IntSlider))]
+    sliders = [w for w in widget.children if isinstance(w, ipywidgets.IntSlider)]
     assert sliders == [] and not calls and widget.scores == {}
     assert "Rand" not in widget.told.value
     widget.threshold_slider.value = 1
     assert widget.cells.max() == 0 and "0 cells" in widget.told.value
+
+
+def test_a_truth_without_cells(stack, calls):
+    """A section of which the truth tells nothing has no scores."""
+    pixels, probability, truth = stack
+    told = truth & (np.arange(3) != 1)[:, None, None]
+    widget = CellWidget(pixels, probability, told)
+    widget.section_slider.value = 1
+    assert widget.scores == {} and len(calls) == 1 and widget.cells.max() > 0
 
 
 def test_truth_of_ids(stack, calls):

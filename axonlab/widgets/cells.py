@@ -47,7 +47,7 @@ class CellWidget(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no ty
     cells : (Y, X) int32 array
         Of the section that is shown.
     scores : dict of str to float
-        From `axonlab.score.partition_scores` of that section; empty without a truth.
+        From `axonlab.score.partition_scores` of that section; empty where there is no true cell.
 
     Raises
     ------
@@ -116,6 +116,7 @@ class CellWidget(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no ty
         if self._truth is not None:
             truth = self._truth[self.section]
             self._true_cells = pieces(truth) if truth.dtype == bool else truth
+        self._is_scored = self._truth is not None and bool(self._true_cells.any())
         self._show()
 
     def _show(self) -> None:
@@ -123,7 +124,7 @@ class CellWidget(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no ty
             self._probability[self.section], threshold=self.threshold, h=self.h
         )
         self.scores = (
-            {} if self._truth is None else score.partition_scores(self.cells, self._true_cells)
+            score.partition_scores(self.cells, self._true_cells) if self._is_scored else {}
         )
         found = plural(int(self.cells.max()), "cell")
         self.told.value = f'<div role="status">{found}{_scores(self.scores)}</div>'
