@@ -40,6 +40,7 @@ __all__ = [
     "manual",
     "maps",
     "measure",
+    "membrane_scores",
     "micrograph",
     "models",
     "networks",
@@ -48,6 +49,7 @@ __all__ = [
     "objects",
     "omezarr",
     "pairs",
+    "partition_scores",
     "phantom",
     "plot",
     "plot_agreement",
@@ -78,6 +80,7 @@ __all__ = [
     "training",
     "validity",
     "volume",
+    "warping",
     "widgets",
 ]
 

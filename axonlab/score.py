@@ -8,7 +8,25 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from axonlab.membrane_scores import pixel_error, rand_error, v_info, v_rand
 from axonlab.micrograph import CLASSES, UNLABELLED
+from axonlab.partition_scores import partition_scores
+from axonlab.warping import warping_error
+
+__all__ = [
+    "class_scores",
+    "confusion",
+    "dice",
+    "dice_column",
+    "merge_classes",
+    "partition_scores",
+    "pixel_error",
+    "rand_error",
+    "rater_agreement",
+    "v_info",
+    "v_rand",
+    "warping_error",
+]
 
 
 def class_scores(labels: NDArray[np.uint8], truth: NDArray[np.uint8]) -> pd.DataFrame:
