@@ -116,11 +116,11 @@ class Contingency(NamedTuple):
         in_thing = found_ids[~is_alone]
         pairs = true_ids[~is_alone] * np.int64(n_found) + in_thing
         _, pair_ids = np.unique(pairs, return_inverse=True)
-        per_found = np.bincount(in_thing, lengths[~is_alone])
+        found = _sums(in_thing, lengths[~is_alone])
         return cls(
-            np.bincount(pair_ids, lengths[~is_alone]),
-            np.bincount(true_ids, lengths),
-            per_found[per_found > 0],
+            _sums(pair_ids, lengths[~is_alone]),
+            _sums(true_ids, lengths),
+            found[found > 0],
             int(lengths[is_alone].sum()),
         )
 
@@ -165,6 +165,11 @@ def check_ids(objects: Objects, name: str) -> None:
             f"{name} of {objects.dtype}: expected whole ids from 0, which is the background. "
             "Number the components of a mask first, with scipy.ndimage.label."
         )
+
+
+def _sums(ids: NDArray[np.integer], lengths: NDArray[np.integer]) -> Counts:
+    """Return the pixels of every id, exact to 2⁵³."""
+    return np.asarray(np.bincount(ids, lengths), np.float64)
 
 
 def _bits(shares: Counts) -> float:

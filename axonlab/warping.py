@@ -96,7 +96,7 @@ def warp(truth: Mask, probability: Probability, threshold: float) -> Mask:
 
     Notes
     -----
-    Pixels that differ from the proposal are visited in the order of \\|probability - threshold\\|,
+    Pixels that differ from the proposal are visited in the order of abs(probability - threshold),
     the surest first, equal ones row by row. One that is simple is flipped: one whose flip neither
     joins, parts, adds nor removes a cell (4-connected) or a piece of membrane (8-connected), which
     its 8 neighbours tell. Pixels left over are visited again until none is flipped any more.
