@@ -337,8 +337,9 @@ def _thinned(interior: Mask) -> NDArray[np.int32]:
         return cells
     # On a plane all cells flood their surroundings step by step, in turns.
     plane = np.zeros(cells.shape, np.uint8)
-    grown: NDArray[np.int32] = watershed(plane, cells, watershed_line=True)  # type: ignore[no-untyped-call]
-    return grown
+    grown = watershed(plane, cells, watershed_line=True)  # type: ignore[no-untyped-call]
+    # A few pixels were flooded through others that became a line later: they are on their own.
+    return _cells(grown > 0)
 
 
 def _pixel_f(interior: Mask, cells: NDArray[np.int32]) -> float:
