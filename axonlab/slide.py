@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -57,8 +58,8 @@ def segment_slide(
     source : path or array
         The image, as `axonlab.source.open_source` reads it; without a model, class ids.
     output : path
-        Of the OME-Zarr that is made. It holds the image, ``labels/classes``, ``labels/axons``,
-        ``labels/fibres`` and ``labels/blank``, all with coarser levels.
+        Of the OME-Zarr that is made. It holds the image (with a model), ``labels/classes``,
+        ``labels/axons``, ``labels/fibres`` and ``labels/blank``, all with coarser levels.
     model : str, path, Model or None
         Name of a model that comes with axonlab, a model file, or a loaded model; None if the
         source holds class ids.
@@ -93,7 +94,8 @@ def segment_slide(
         or a parameter is another; if the source has no believable pixel size, or the model works
         at an absurdly different one.
     OSError
-        If the source cannot be read at all, or the disk is full.
+        If the source cannot be read at all, the disk is full, or another process works on the
+        slide (BlockingIOError).
 
     Notes
     -----
@@ -102,9 +104,12 @@ def segment_slide(
 
     Axons are components that are joined across tiles by union-find and numbered by their first
     pixels. Myelin that several axons share is given to them in windows that are so large that
-    what they cut off has no influence.
+    what they cut off has no influence, up to `axonlab.slide_tiles.MAX_WAVES` pixels from an axon;
+    what lies further is left out, and unmyelinated axons with bounding boxes of more than
+    `axonlab.slide_stages.MAX_NECK_PIXELS` are not cut. The manifest counts both.
     """
-    output = Path(output)
+    output = Path(output).absolute()
+    _check_numbers(tile, min_axon_diameter)
     opened = open_source(source, pixel_size=pixel_size, as_labels=model is None)
     about = {
         "source": opened.name,
@@ -118,15 +123,21 @@ def segment_slide(
     if model is not None:
         model = _load(model)
         check_scale(opened.name, opened.pixel_size, model.card.pixel_size)
-    asked = about | {"min_axon_diameter_um": min_axon_diameter}
-    if resume and slide_plan.is_corrected(output, asked | _named(model)):
-        slide_plan.finish(output)
-        return output
+    asked = about | {"min_axon_diameter_um": min_axon_diameter} | _named(model)
     slide = Slide(str(output), opened.shape, opened.pixel_size, tile)
-    with workers(client) as team, _disk_of(output):
+    with _disk_of(output):
         _prepare(output, about, opened.dtype, resume=resume)
+    with workers(client) as team, _disk_of(output), slide_plan.locked(output):
+        if slide_plan.is_corrected(output, asked):
+            slide_plan.finish(output)
+            return output
+        (output / "run" / "manifest.json").unlink(missing_ok=True)  # until it is right again
         work = SlideWork(slide, team, tell or _nobody)
-        classes, told = work.read(opened) if model is None else work.predict(opened, model)
+        read = Stage(work.folder, "read", source=about["fingerprint"])
+        if model is None:
+            classes, told = work.read(read, opened)
+        else:
+            classes, told = work.predict(read, opened, model)
         fibres, found = work.objects(classes, min_axon_diameter)
         work.levels()
         told |= {"min_axon_diameter_um": min_axon_diameter, **found, "fibres_key": fibres.key}
@@ -157,10 +168,11 @@ def measure_slide(
     FileNotFoundError
         If there is no slide, or it is not segmented to its end.
     """
-    manifest = read_manifest(output)
-    slide = Slide.of(output, manifest)
-    with workers(client) as team, _disk_of(output):
+    output = Path(output).absolute()
+    slide = Slide.of(output, read_manifest(output))
+    with workers(client) as team, _disk_of(output), slide_plan.locked(output):
         slide_plan.finish(output)
+        manifest = read_manifest(output)
         work = SlideWork(slide, team, tell or _nobody)
         stage = Stage(work.folder, "measure", fibres=manifest["fibres_key"])
         records = work.run(stage, slide_tiles.measure_tile)
@@ -207,7 +219,7 @@ def read_table(output: str | Path) -> pd.DataFrame:
     folder = Path(output, slide_tiles.TABLE)
     if not folder.is_dir():
         raise FileNotFoundError(f"{output} is not measured yet. Call measure_slide first.")
-    return pd.concat([pd.read_parquet(path) for path in sorted(folder.iterdir())])
+    return pd.concat(map(pd.read_parquet, sorted(folder.iterdir())), ignore_index=True)
 
 
 def read_manifest(output: str | Path) -> dict[str, Any]:
@@ -255,53 +267,75 @@ def _prepare(output: Path, about: Mapping[str, Any], dtype: np.dtype[Any], *, re
     FileExistsError, ValueError
         If something else is there.
     """
-    path = output / "run" / "about.json"
-    if path.is_file() and resume:
-        before = json.loads(path.read_text("utf-8"))
-        other = [name for name, value in about.items() if before.get(name) != value]
-        if other:
-            told = [
-                "grey values or class ids that have changed since"
-                if name == "fingerprint"
-                else f"{name} {before.get(name)}, and {about[name]} is given now"
-                for name in other
-            ]
-            raise ValueError(
-                f"{output} was begun with {'; '.join(told)}. Choose another output, or begin anew "
-                "with resume=False."
-            )
-        (output / "run" / "manifest.json").unlink(missing_ok=True)  # until it is right again
+    part, former = (output.with_name(f".{output.name}.{what}") for what in ("part", "former"))
+    if former.exists() and not output.exists():  # cut off between two renames
+        former.rename(output)
+    is_slide = (output / "run" / "about.json").is_file()
+    if is_slide and resume:
+        _check_same(output, about)
         return
-    by_hand = output.with_name(f".{output.name}.kept")
-    if path.is_file():
-        for name in BY_HAND:
-            if (output / "run" / name).exists():
-                by_hand.mkdir(exist_ok=True)
-                (output / "run" / name).rename(by_hand / name)
-        path.unlink()  # from now on it is no slide, should this be interrupted
-        shutil.rmtree(output)
-    elif output.exists() and any(output.iterdir() if output.is_dir() else [output]):
+    if not is_slide and output.exists() and any(output.iterdir() if output.is_dir() else [output]):
         raise FileExistsError(
             f"{output} is there, and is no slide that segment_slide has made. Choose another "
             "output, or move it away."
         )
+    for left in (part, former):
+        shutil.rmtree(left, ignore_errors=True)
+    _create(part, about, dtype)
+    with slide_plan.locked(output) if is_slide else nullcontext():
+        for name in BY_HAND:
+            drawn = output / "run" / name
+            if drawn.is_dir():
+                shutil.copytree(drawn, part / "run" / name)
+            elif drawn.exists():
+                shutil.copy2(drawn, part / "run" / name)
+        if output.exists():
+            output.rename(former)
+        part.rename(output)
+    shutil.rmtree(former, ignore_errors=True)
+
+
+def _check_same(output: Path, about: Mapping[str, Any]) -> None:
+    """Raise ValueError if a slide was begun in another way."""
+    before = json.loads((output / "run" / "about.json").read_text("utf-8"))
+    told = [
+        "grey values or class ids that have changed since"
+        if name == "fingerprint"
+        else f"{name} {before.get(name)}, and {value} is given now"
+        for name, value in about.items()
+        if before.get(name) != value
+    ]
+    if told:
+        raise ValueError(
+            f"{output} was begun with {'; '.join(told)}. Choose another output, or begin anew "
+            "with resume=False."
+        )
+
+
+def _create(output: Path, about: Mapping[str, Any], dtype: np.dtype[Any]) -> None:
+    """Make the arrays of a slide, empty, and say what they are of."""
     shape, size, tile = tuple(about["shape"]), about["pixel_size_um"], about["tile"]
     kwargs = {"shape": shape, "pixel_size": size, "tile": tile}
     if about["holds"] == "image":
         omezarr.create_image(output, dtype=dtype, name=about["source"], **kwargs)
-        omezarr.create_labels(output, "blank", dtype=np.uint8, **kwargs)
     colours = {i: colour for i, colour in CLASS_COLOURS.items() if i}
     omezarr.create_labels(output, "classes", dtype=np.uint8, colours=colours, **kwargs)
+    omezarr.create_labels(output, "blank", dtype=np.uint8, **kwargs)
     for name in ("axons", "fibres"):
         omezarr.create_labels(output, name, dtype=np.int32, **kwargs)
     group = zarr.open_group(output, mode="r+")
     for name in ("run", "tables"):  # for programs that wonder what these folders are
         group.require_group(name)
-    if by_hand.exists():
-        for kept in by_hand.iterdir():
-            kept.rename(output / "run" / kept.name)
-        by_hand.rmdir()
-    write_json(path, about)
+    write_json(output / "run" / "about.json", about)
+
+
+def _check_numbers(tile: int, min_axon_diameter: float) -> None:
+    if not (isinstance(tile, int) and tile > 0):
+        raise ValueError(f"tile is {tile}, expected a whole number of pixels, such as 2048.")
+    if not 0 <= min_axon_diameter < math.inf:
+        raise ValueError(
+            f"min_axon_diameter: {min_axon_diameter} given, expected a length in µm of at least 0."
+        )
 
 
 def _load(model: str | Path | Model) -> Model:

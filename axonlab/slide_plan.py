@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from axonlab import omezarr
@@ -22,6 +22,9 @@ from axonlab.partition import grow
 from axonlab.relabel import Planes
 from axonlab.slide_tiles import TABLE
 from axonlab.stages import Stage
+
+WAIT_SECONDS = 5
+"""For another process that corrects the slide; that takes no longer, mostly."""
 
 
 @dataclass(frozen=True, eq=False)  # comparing arrays by == has no one answer
@@ -112,11 +115,24 @@ class Plan:
 
 @contextmanager
 def locked(output: str | Path) -> Iterator[None]:
-    """Let nobody else correct the slide; the lock ends with the process."""
-    folder = _folder(Path(output))
-    folder.mkdir(exist_ok=True)
-    with FileLock(folder / ".lock", is_singleton=True):
+    """Let nobody else write to the slide; the lock ends with the process.
+
+    Raises
+    ------
+    BlockingIOError
+        If another process works on it.
+    """
+    lock = FileLock(Path(output, "run", ".lock"), timeout=WAIT_SECONDS, is_singleton=True)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise BlockingIOError(
+            f"Another process works on {output}: wait for it to end, or stop it, and call again."
+        ) from None
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def finish(output: str | Path) -> None:

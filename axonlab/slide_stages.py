@@ -17,14 +17,14 @@ from axonlab.micrograph import sample_step, shape_at
 from axonlab.objects import FREE, MIN_PART_RADIUS, Box
 from axonlab.slide_tiles import Slide
 from axonlab.source import Hole, Source, as_records, join_holes
-from axonlab.stages import Stage, Tell, Tile, Workers
+from axonlab.stages import Stage, Tell, Tile, Workers, workers
 
 if TYPE_CHECKING:
     from axonlab.models import Model
 
 Records = dict[Tile, dict[str, NDArray[Any]]]
 
-MAX_NECK_PIXELS = 1 << 26
+MAX_NECK_PIXELS = 1 << 23
 """Bounding boxes of unmyelinated axons that are cut at necks are no larger, which bounds memory."""
 
 
@@ -51,25 +51,36 @@ class SlideWork:
         arguments: Mapping[Tile, tuple[Any, ...]] | None = None,
         *more: Any,
         at_once: int | None = None,
+        team: Workers | None = None,
     ) -> Records:
         """Do something to every tile, with arguments of its own and such that are for all."""
         tasks = {
             tile: (self.slide, box, *(arguments[tile] if arguments else ()), *more)
             for tile, box in self.boxes.items()
         }
-        return stage.run(work, tasks, self.team, self.tell, at_once=at_once)
+        return stage.run(work, tasks, team or self.team, self.tell, at_once=at_once)
 
-    def read(self, source: Source) -> tuple[Stage, dict[str, Any]]:
+    def _store(self, stage: Stage, work: Any, source: Source) -> Records:
+        """Copy what a source holds into the slide.
+
+        An array would travel with every tile, and what is not in tiles be decoded by every worker:
+        such sources are read by this process.
+        """
+        is_in_tiles = isinstance(source.origin, Path) and source.block[1] < source.shape[1]
+        if self.team.are_threads or is_in_tiles:
+            return self.run(stage, work, None, source)
+        with workers(None) as threads:
+            return self.run(stage, work, None, source, team=threads)
+
+    def read(self, read: Stage, source: Source) -> tuple[Stage, dict[str, Any]]:
         """Copy class ids into the slide."""
-        stage = Stage(self.folder, "read", source=source.fingerprint)
-        records = self.run(stage, slide_tiles.store_labels, None, source)
-        self.made["classes"] = stage
-        return stage, {"model": None, "holes": _told(records)}
+        records = self._store(read, slide_tiles.store_labels, source)
+        self.made |= {"classes": read, "blank": read}
+        return read, {"model": None, "holes": _told(records)}
 
-    def predict(self, source: Source, model: Model) -> tuple[Stage, dict[str, Any]]:
+    def predict(self, read: Stage, source: Source, model: Model) -> tuple[Stage, dict[str, Any]]:
         """Copy the image into the slide, find what is blank, and segment the rest."""
-        read = Stage(self.folder, "read", source=source.fingerprint)
-        records = self.run(read, slide_tiles.store_image, None, source)
+        records = self._store(read, slide_tiles.store_image, source)
         blank = self._blank(read, np.concatenate([r["places"] for r in records.values()]))
         card = model.card
         shape = shape_at(self.slide.shape, self.slide.pixel_size, card.pixel_size)
@@ -150,7 +161,12 @@ class SlideWork:
         )
         self.made |= {"axons": numbered, "fibres": fibres}
         unsure = sum(int(record["unsure"]) for record in records.values())
-        return fibres, {"fibres": bare.n, "myelin_pixels_too_far_from_axons": unsure}
+        told = {
+            "fibres": bare.n,
+            "myelin_pixels_too_far_from_axons": unsure,
+            "unmyelinated_axons_too_large_to_cut": bare.n_too_large,
+        }
+        return fibres, told
 
     def _unmyelinated(self, after: Stage, min_pixels: float, n_before: int) -> _Bare:
         """Number the unmyelinated axons, cut at their necks, from `n_before` on."""
@@ -179,14 +195,16 @@ class SlideWork:
         ids[owner] = 0  # it is drawn in parts
         cut: dict[Tile, list[Any]] = {}
         at = np.argsort(found.first)
-        for i in np.flatnonzero(is_first):
+        begin = np.flatnonzero(is_first)
+        for i, known in zip(begin, np.split(of_parts, begin[1:]), strict=False):
             place = at[owner[i]]
-            known = of_parts[owner == owner[i]]
             entry = (int(found.first[place]), found.box[place].tolist(), known)
             for tile in self._touched(found.box[place]):
                 cut.setdefault(tile, []).append(entry)
         of_tile = {tile: ids[rank[found.joined.of(tile)]] for tile in self.boxes}
-        return _Bare(necks, of_tile, cut, n)
+        box = found.box
+        sides = (box[:, 1] - box[:, 0]) * (box[:, 3] - box[:, 2])
+        return _Bare(necks, of_tile, cut, n, int((sides > MAX_NECK_PIXELS).sum()))
 
     def _with_necks(self, found: _Components) -> dict[Tile, tuple[Any, ...]]:
         """Return the objects that may have necks, by the tile of their first pixels."""
@@ -219,12 +237,13 @@ class SlideWork:
 
 @dataclass(frozen=True)
 class _Bare:
-    """Unmyelinated axons: ids of whole ones and parts of cut ones by tile, and the last id."""
+    """Unmyelinated axons: ids of whole ones and parts of cut ones by tile, the last id."""
 
     stage: Stage
     ids: dict[Tile, NDArray[np.int32]]
     cut: dict[Tile, list[Any]]
     n: int
+    n_too_large: int
 
 
 def keep_model(output: Path, model: Model) -> tuple[str, str]:

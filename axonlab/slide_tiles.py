@@ -118,7 +118,12 @@ def store_labels(slide: Slide, box: Box, source: Any) -> Record:
     """Copy class ids into the slide; the record tells what could not be read."""
     labels, holes = source.read(box)
     slide.labels("classes")[box] = labels
-    return _holes(holes)
+    record = _holes(holes)
+    if holes:
+        is_blank = np.zeros(labels.shape, bool)
+        _mark(is_blank, box, record["places"])
+        slide.labels("blank")[box] = is_blank
+    return record
 
 
 def _holes(holes: list[tuple[Box, str]]) -> Record:
@@ -153,12 +158,19 @@ def mark_blank(slide: Slide, box: Box, holes: NDArray[np.int64]) -> Record:
     ends = tuple((w.start == 0, w.stop == n) for w, n in zip(window, slide.shape, strict=True))
     filler = np.asarray(slide.filler()[window], bool)
     is_blank = blank.spread(filler, (ends[0], ends[1]))[inner]
-    top, left = (side.start for side in box)
-    for first_row, last_row, first, last in holes:
-        rows = slice(max(first_row - top, 0), max(last_row - top, 0))
-        is_blank[rows, max(first - left, 0) : max(last - left, 0)] = True
+    _mark(is_blank, box, holes)
     slide.labels("blank")[box] = is_blank
     return {}
+
+
+def _mark(is_blank: NDArray[np.bool_], box: Box, holes: NDArray[np.int64]) -> None:
+    """Mark what holes of the slide take from a tile, in place."""
+    (top, bottom), (left, right) = ((side.start, side.stop) for side in box)
+    low, high = holes[:, [0, 2]], holes[:, [1, 3]]
+    here = ((high > [top, left]) & (low < [bottom, right])).all(1)
+    for first_row, last_row, first, last in holes[here].tolist():
+        rows = slice(max(first_row - top, 0), last_row - top)
+        is_blank[rows, max(first - left, 0) : last - left] = True
 
 
 def _constant_squares(slide: Slide, box: Box) -> tuple[NDArray[np.bool_], Box]:

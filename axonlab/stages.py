@@ -31,6 +31,9 @@ Tile = tuple[int, int]
 Record = Mapping[str, NDArray[Any]]
 """What is known of a tile after a stage."""
 
+KEY = "key.txt"
+"""In the folder of a stage: what its records depend on, as a digest."""
+
 LOG_SECONDS = 10
 """How often the log tells how far a stage is."""
 
@@ -85,14 +88,14 @@ class Workers:
     Parameters
     ----------
     executor : Executor
-    n : int
-        Of tiles at a time.
+    count : callable
+        Tells how many there are at present; those of a cluster come and go.
     are_threads : bool
         Of this process, which share what a library does in parallel by itself.
     """
 
     executor: Executor
-    n: int
+    count: Callable[[], int]
     are_threads: bool
 
 
@@ -102,11 +105,11 @@ def workers(client: Client | None) -> Iterator[Workers]:
     if client is None:
         n = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         with ThreadPoolExecutor(n) as executor:
-            yield Workers(executor, n or 1, are_threads=True)
+            yield Workers(executor, lambda: n or 1, are_threads=True)
         return
     cluster: Any = client  # its methods have no types
     with cluster.get_executor(pure=False) as executor:
-        yield Workers(executor, sum(cluster.nthreads().values()) or 1, are_threads=False)
+        yield Workers(executor, lambda: sum(cluster.nthreads().values()) or 1, are_threads=False)
 
 
 class Stage:
@@ -133,7 +136,7 @@ class Stage:
         self.folder = folder / name
         said = json.dumps([name, after.key if after else "", parameters], sort_keys=True)
         self.key: str = hashlib.sha256(said.encode()).hexdigest()
-        made_by = self.folder / "key.txt"
+        made_by = self.folder / KEY
         if not made_by.is_file() or made_by.read_text("ascii") != self.key:
             self.forget()
             self.folder.mkdir(parents=True)
@@ -146,7 +149,7 @@ class Stage:
                 self._record(tile).unlink(missing_ok=True)
         elif self.folder.exists():
             # first the key: should this be interrupted, no record is believed
-            (self.folder / "key.txt").unlink(missing_ok=True)
+            (self.folder / KEY).unlink(missing_ok=True)
             shutil.rmtree(self.folder)
 
     def read(self, tile: Tile) -> dict[str, NDArray[Any]]:
@@ -192,8 +195,8 @@ class Stage:
             tell(progress)
 
         say(0)
-        calls = ((_finish, self._record(tile), work, tasks[tile]) for tile in todo)
-        for new, _ in enumerate(_results(workers, calls, at_once or workers.n), start=1):
+        calls = ((_finish, self._record(tile), self.key, work, tasks[tile]) for tile in todo)
+        for new, _ in enumerate(_results(workers, calls, at_once), start=1):
             say(new)
         return {tile: self.read(tile) for tile in tasks}
 
@@ -202,19 +205,24 @@ class Stage:
         return [tile for tile in tiles if self._record(tile).is_file()]
 
     def _record(self, tile: Tile) -> Path:
-        return self.folder / f"{tile[0]}_{tile[1]}.npz"
+        return self.folder / f"{tile[0]}_{tile[1]}-{self.key[:12]}.npz"
 
 
 def _results(
-    workers: Workers, calls: Iterator[tuple[Any, ...]], at_once: int
+    workers: Workers, calls: Iterator[tuple[Any, ...]], at_once: int | None
 ) -> Iterator[Future[None]]:
-    """Yield calls that are done; never more of them wait than keep the workers busy."""
-    # the next tile is on its way to a worker of a cluster before it has finished the last
-    n = at_once if workers.are_threads else 2 * at_once
+    """Yield calls that are done; never more of them wait than keep the workers busy.
+
+    Whatever ends this, it waits for what is at work: a tile that was written later would be
+    written into what comes next.
+    """
     running: set[Future[None]] = set()
     try:
         while True:
-            for call in islice(calls, n - len(running)):
+            n = at_once or workers.count()
+            # the next tile is on its way to a worker of a cluster before it has finished the last
+            n = n if workers.are_threads else 2 * n
+            for call in islice(calls, max(n - len(running), 0)):
                 running.add(workers.executor.submit(*call))
             if not running:
                 return
@@ -223,12 +231,27 @@ def _results(
                 future.result()
                 yield future
     finally:
-        for future in running:
-            future.cancel()
+        wait(running)
 
 
-def _finish(record: Path, work: Callable[..., Record], arguments: tuple[Any, ...]) -> None:
-    """Work on a tile and write its record, by a worker."""
+def _finish(
+    record: Path, key: str, work: Callable[..., Record], arguments: tuple[Any, ...]
+) -> None:
+    """Work on a tile and write its record, by a worker.
+
+    Raises
+    ------
+    RuntimeError
+        If the stage was begun with other parameters meanwhile, by another process.
+    """
+    _check_key(record.parent, key)
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **dict[str, Any](work(*arguments)))
+    _check_key(record.parent, key)
     write_bytes(record, buffer.getvalue(), overwrite=True)
+
+
+def _check_key(folder: Path, key: str) -> None:
+    made_by = folder / KEY
+    if not made_by.is_file() or made_by.read_text("ascii") != key:
+        raise RuntimeError(f"{folder} was begun anew by another process: this one ends.")

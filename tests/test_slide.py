@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -388,3 +389,112 @@ def test_no_pixel_size(output: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no pixel size"):
         slide.segment_slide(tmp_path / "a.tif", output, model="sem")
     assert not output.exists()
+
+
+def test_stopped_cluster_writes_no_more(output: Path) -> None:
+    """When the work is stopped, tiles that are at work are waited for; others do not begin."""
+    labels = tissue(10)
+    told = {"model": None, "pixel_size": SIZE, "tile": 30}
+    cluster = LocalCluster(
+        n_workers=4, threads_per_worker=1, processes=False, dashboard_address=None
+    )
+    with cluster, Client(cluster) as client:
+        with pytest.raises(InterruptionError):
+            slide.segment_slide(
+                labels, output, **told, client=client, tell=InterruptionError(after=30)
+            )
+        records = sorted(output.glob("run/*/*.npz"))
+        slide.segment_slide(labels, output, **told, client=client, min_axon_diameter=1.0)
+    assert set(records) & set(output.glob("run/axons/*.npz"))
+    check(output, labels, min_axon_diameter=1.0)
+
+
+def test_late_tile(tmp_path: Path) -> None:
+    """A tile of a stage that was begun anew meanwhile is not believed."""
+    old = stages.Stage(tmp_path, "axons", diameter=1)
+    stages.Stage(tmp_path, "axons", diameter=2)
+    with pytest.raises(RuntimeError, match="begun anew"):
+        stages._finish(old.folder / "0_0.npz", old.key, dict, ())
+    assert not list(tmp_path.glob("*/*.npz"))
+
+
+def test_two_at_a_time(output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a slide is worked on, another process is told to wait."""
+    monkeypatch.setattr(slide.slide_plan, "WAIT_SECONDS", 0.1)
+    told = {"model": None, "pixel_size": SIZE, "tile": 64}
+    errors: list[BaseException] = []
+
+    def meanwhile(progress: Progress) -> None:
+        if progress.stage == "axons" and not errors:
+            other = threading.Thread(target=attempt)
+            other.start()
+            other.join()
+
+    def attempt() -> None:
+        try:
+            slide.segment_slide(tissue(1), output, **told)
+        except BaseException as error:
+            errors.append(error)
+
+    slide.segment_slide(tissue(1), output, **told, tell=meanwhile)
+    assert isinstance(errors[0], BlockingIOError) and "Another process" in str(errors[0])
+    check(output, tissue(1))
+
+
+def test_cut_off_while_it_is_made(output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cut off while the arrays are made, the former slide stays, and the same call goes on."""
+    told = {"model": None, "pixel_size": SIZE, "tile": 64}
+    slide.segment_slide(tissue(4), output, **told)
+    with monkeypatch.context() as patch:
+        patch.setattr(slide, "write_json", lambda *a, **k: (_ for _ in ()).throw(OSError("cut")))
+        with pytest.raises(OSError, match="cut"):
+            slide.segment_slide(tissue(5), output, **told, resume=False)
+    check(output, tissue(4))
+    slide.segment_slide(tissue(5), output, **told, resume=False)
+    check(output, tissue(5))
+    assert [path.name for path in output.parent.iterdir()] == [output.name]
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"tile": 0}, {"tile": 64.0}, {"min_axon_diameter": -1}, {"min_axon_diameter": np.nan}]
+)
+def test_absurd_numbers(output: Path, wrong: dict[str, Any]) -> None:
+    """Numbers that cannot be are refused before anything is written."""
+    with pytest.raises(ValueError, match="expected a"):
+        slide.segment_slide(tissue(1), output, model=None, pixel_size=SIZE, **wrong)
+    assert not output.exists()
+
+
+def test_table_in_parts(output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table of many files is read as one."""
+    monkeypatch.setattr(slide, "PART_ROWS", 10)
+    slide.segment_slide(tissue(1), output, model=None, pixel_size=SIZE, tile=64)
+    table = slide.measure_slide(output)
+    assert len(list((output / slide_tiles.TABLE).iterdir())) > 1
+    pd.testing.assert_frame_equal(slide.read_table(output), table)
+
+
+def test_holes_of_labels(output: Path, tmp_path: Path) -> None:
+    """Where class ids cannot be read, nothing was seen."""
+    labels = tissue(1)
+    stored = omezarr.create_labels(
+        tmp_path / "a.zarr", "classes", labels.shape, np.uint8, pixel_size=SIZE, tile=40
+    )
+    stored[:] = labels
+    (tmp_path / "a.zarr/labels/classes/0/c/1/0").write_bytes(b"no chunk")
+    slide.segment_slide(tmp_path / "a.zarr/labels/classes", output, model=None, tile=32)
+    expected = np.zeros(labels.shape, np.uint8)
+    expected[40:80, :40] = 1
+    np.testing.assert_array_equal(read(output, "blank"), expected)
+
+
+def test_elsewhere(output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A relative path is that of the folder the call was made in."""
+    monkeypatch.chdir(output.parent)
+
+    def leave(progress: Progress) -> None:
+        monkeypatch.chdir("/")
+
+    relative = Path(output.name)
+    slide.segment_slide(tissue(1), relative, model=None, pixel_size=SIZE, tile=64, tell=leave)
+    check(output, tissue(1))
