@@ -32,6 +32,7 @@ check: $(INSTALLED)
 bench: $(INSTALLED)
 	$(BIN)/python tests/benchmarks/bench_fibres.py
 	$(BIN)/python tests/benchmarks/bench_segment.py
+	$(BIN)/python tests/benchmarks/bench_window.py
 	$(BIN)/python tests/benchmarks/bench_propose.py
 	$(BIN)/python tests/benchmarks/bench_label.py
 	$(BIN)/python tests/benchmarks/bench_train.py

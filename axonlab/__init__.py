@@ -82,6 +82,7 @@ __all__ = [
     "volume",
     "warping",
     "widgets",
+    "window_net",
 ]
 
 

@@ -13,6 +13,10 @@ from PIL import Image
 CLASSES = {"background": 0, "myelin": 1, "axon": 2, "unmyelinated axon": 3}
 """Class names and the ids they have in every label image."""
 
+MEMBRANE_CLASSES = {"membrane": 4, "interior": 5}
+"""What networks for the membranes of cells tell apart. No label image of nerves has these ids, so
+that none is mistaken for one."""
+
 UNLABELLED = 255
 """Id of the pixels nobody has labelled: training and scores pass over them."""
 
@@ -305,6 +309,7 @@ def classify(probabilities: NDArray[np.float32], classes: list[str]) -> NDArray[
     classes : list of str
         Class names in the order of the first axis.
     """
-    ids = np.array([CLASSES[name] for name in classes], np.uint8)
+    known = CLASSES | MEMBRANE_CLASSES
+    ids = np.array([known[name] for name in classes], np.uint8)
     labels: NDArray[np.uint8] = ids[probabilities.argmax(0)]
     return labels

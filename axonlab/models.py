@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from axonlab import markdown
 from axonlab.io import write_bytes
-from axonlab.micrograph import CLASSES, PERCENTILES, check_pixel_size
+from axonlab.micrograph import CLASSES, MEMBRANE_CLASSES, PERCENTILES, check_pixel_size
 from axonlab.networks import (
     ARCHITECTURES,
     FEATURES,
@@ -26,6 +26,7 @@ from axonlab.networks import (
     Ensemble,
     ResNetUNet,
     UNet,
+    WindowNet,
     architecture,
     build,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "ModelCard",
     "ResNetUNet",
     "UNet",
+    "WindowNet",
     "architecture",
     "describe",
     "ensemble",
@@ -87,7 +89,8 @@ class ModelCard:
     ----------
     name : str
     classes : list of str
-        Names from `axonlab.io.CLASSES`, in the order of the network's outputs.
+        Names from `axonlab.io.CLASSES`, in the order of the network's outputs; those of
+        `axonlab.micrograph.MEMBRANE_CLASSES`, in their order, for a network of membranes.
     pixel_size : float
         Pixel size in µm at which the network works; images are resampled to it.
     architecture : dict
@@ -132,8 +135,11 @@ class ModelCard:
         object.__setattr__(self, "pixel_size", pixel_size)
         object.__setattr__(self, "temperature", check_temperature(self.temperature, "Model card"))
         unknown = [c for c in self.classes if c not in CLASSES]
-        if unknown:
-            raise ValueError(f"Model card: unknown classes {unknown}, known are {list(CLASSES)}.")
+        if unknown and self.classes != list(MEMBRANE_CLASSES):
+            raise ValueError(
+                f"Model card: unknown classes {unknown}, known are {list(CLASSES)}, or for "
+                f"membranes {list(MEMBRANE_CLASSES)}."
+            )
         if self.architecture.get("class") not in ARCHITECTURES:
             raise ValueError(
                 f"Model card: unknown architecture {self.architecture.get('class')!r}, "

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from axonlab.pretrained import ResNetUNet
+from axonlab.window_net import WindowNet
 
 FEATURES = (16, 32, 64, 128, 192, 256)
 
@@ -217,4 +218,9 @@ class Ensemble(nn.Module):
         return logs.logsumexp(0) - math.log(len(self.members))
 
 
-ARCHITECTURES = {"UNet": UNet, "ResNetUNet": ResNetUNet, "Ensemble": Ensemble}
+ARCHITECTURES = {
+    "UNet": UNet,
+    "ResNetUNet": ResNetUNet,
+    "WindowNet": WindowNet,
+    "Ensemble": Ensemble,
+}
