@@ -71,8 +71,9 @@ def reliability(
         "confidence": np.bincount(position, confidence, minlength=BINS + 1),
         "correct": np.bincount(position[correct.ravel()], minlength=BINS + 1),
     }
-    edges = pd.IntervalIndex.from_breaks(np.linspace(0, 1, BINS + 1).round(3), name="bin")
-    return pd.DataFrame({name: sums[:BINS] for name, sums in columns.items()}, index=edges)
+    return pd.DataFrame(
+        {name: sums[:BINS] for name, sums in columns.items()}, index=confidence_bins()
+    )
 
 
 def expected_calibration_error(table: pd.DataFrame) -> float:
@@ -234,6 +235,11 @@ def sample_reliability(sample: pd.DataFrame, classes: Sequence[str]) -> pd.DataF
     """Return the `reliability` of the pixels of a sample."""
     probabilities = sample[list(classes)].to_numpy().T
     return reliability(probabilities, sample["truth"].to_numpy(np.uint8), classes)
+
+
+def confidence_bins() -> pd.IntervalIndex:
+    """Return the bins of confidence that the rows of `reliability` are."""
+    return pd.IntervalIndex.from_breaks(np.linspace(0, 1, BINS + 1).round(3), name="bin")
 
 
 def _log_probabilities(sample: pd.DataFrame, classes: Sequence[str]) -> NDArray[np.float64]:
