@@ -56,6 +56,16 @@ def test_real_sections(data_folder: Path) -> None:
     assert stack.pixels[stack.interior].mean() > stack.pixels[~stack.interior].mean() + 30
 
 
+def test_real_sections_with_inverted_labels(data_folder: Path) -> None:
+    """The other public stack has 255 on membranes: that is told, and read when it is said."""
+    folder = data_folder / "drosophila-vnc" / "stack1"
+    with pytest.raises(ValueError, match="look inverted"):
+        read_stack(folder / "raw", folder / "membranes", pixel_size=0.0046)
+    stack = read_stack(folder / "raw", folder / "membranes", pixel_size=0.0046, membrane=255)
+    assert stack.pixels.shape == (20, 1024, 1024)
+    assert 0.7 < stack.interior.mean() < 0.85
+
+
 def test_missing_labels_are_named(folders: tuple[Path, Path]) -> None:
     """A stack deeper than its labels says which are missing."""
     (folders[1] / "s2_007.png").unlink()
