@@ -62,7 +62,7 @@ def test_real_sections_with_inverted_labels(data_folder: Path) -> None:
     with pytest.raises(ValueError, match="look inverted"):
         read_stack(folder / "raw", folder / "membranes", pixel_size=0.0046)
     stack = read_stack(folder / "raw", folder / "membranes", pixel_size=0.0046, membrane=255)
-    assert stack.pixels.shape == (20, 1024, 1024)
+    assert stack.pixels.shape[1:] == (1024, 1024)
     assert 0.7 < stack.interior.mean() < 0.85
 
 
