@@ -114,8 +114,8 @@ def test_periphery_of_the_fovea_is_blurred(window: int) -> None:
         net = network(window, foveated, maps=16, hidden=20).double()
         base = rng.random((10, 1, net.window, net.window))
         rows, columns = np.abs(np.indices(base.shape[2:]) - net.window // 2)
-        noise = (rows + columns) % 2  # as fine as can be
-        is_far = np.maximum(rows, columns) > 3 * window // 10
+        noise = (rows + columns) % 2 - 0.5  # as fine as can be
+        is_far = np.maximum(rows, columns) > 3 * window // 8
         windows = np.concatenate([base, base + noise * is_far, base + noise * ~is_far])
         with torch.inference_mode():
             logits, far, near = net.classify_windows(torch.from_numpy(windows)).chunk(3)
