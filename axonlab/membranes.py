@@ -135,7 +135,8 @@ def membrane_learner(
     """Return a learner that trains a network to tell membrane from interior.
 
     Trained on patches, a `WindowNet` learns from all windows around their pixels, at some 1/500 of
-    the cost of training on these windows one by one.
+    the cost of training on these windows one by one. Of rates for `fit_one_cycle`, 1e-3 suits N4
+    on two patches of 128 pixels a batch, and 5e-3 a U-Net on four of 192.
 
     Parameters
     ----------
