@@ -1159,7 +1159,8 @@ def test_a_finger_that_the_system_takes_paints_nothing(desk, fingers):
     fingers.lay(0, *WAY[0])
     fingers.slide(0, *WAY[1])
     fingers.lose()
-    assert (desk.labels() == UNLABELLED).all() and "edit" not in desk.edits()
+    wait_until(lambda: (desk.labels() == UNLABELLED).all(), desk.page)  # the browser is told late
+    assert "edit" not in desk.edits()
 
 
 def test_the_other_end_of_a_pen_erases(bare):
