@@ -481,7 +481,7 @@ def test_another_model(output: Path, random_models: list[Path]) -> None:
     entry = write_crop(output, crop)
     slide.segment_slide(pixels, output, model=unsaved, **made)
     assert slide.read_manifest(output)["corrections"] == [entry]
-    with pytest.raises(ValueError, match="was begun with"):
+    with pytest.raises(ValueError, match="has corrections"):
         slide.segment_slide(pixels, output, model=random_models[1], **made)
 
 
