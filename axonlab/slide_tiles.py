@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import zarr
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from axonlab import blank, omezarr, stitch
 from axonlab.measure import Parts
@@ -41,7 +42,6 @@ TABLE = Path("tables", "fibres.parquet")
 """Where in a slide the table of its fibres is."""
 
 SUMS = "sums"
-SIDES = stitch.Sides._fields
 
 
 @dataclass(frozen=True)
@@ -284,7 +284,7 @@ def find_axons(slide: Slide, box: Box, class_name: str) -> Record:
     first = (y.astype(np.int64) + top) * width + x + left
     area = np.bincount(labels.ravel(), minlength=n + 1)[1:]
     boxes = np.array(
-        [[r.start, r.stop, c.start, c.stop] for r, c in stitch.boxes(labels)], np.int64
+        [[r.start, r.stop, c.start, c.stop] for r, c in ndimage.find_objects(labels)], np.int64
     ).reshape(-1, 4) + np.array([top, top, left, left])
     return {"n": np.array(n), "first": first, "area": area, "box": boxes, **sides._asdict()}
 

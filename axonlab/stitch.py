@@ -84,12 +84,6 @@ def first_pixels(labels: Labels, n: int) -> NDArray[np.intp]:
     return first[1:]
 
 
-def boxes(labels: Labels) -> list[tuple[slice, slice]]:
-    """Return the bounding box of each label from 1."""
-    found: list[tuple[slice, slice]] = ndimage.find_objects(labels)
-    return found
-
-
 def join(counts: dict[Tile, int], sides: dict[Tile, Sides]) -> Join:
     """Join the components of tiles that touch across a border.
 
