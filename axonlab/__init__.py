@@ -76,7 +76,6 @@ __all__ = [
     "slide_view",
     "source",
     "spread",
-    "stack",
     "strokes",
     "summary",
     "tables",

@@ -28,20 +28,8 @@ from axonlab.data import MARGIN, RandomPatch
 from axonlab.learn import Autocast, ClassDice
 from axonlab.losses import BoundaryWeighted
 from axonlab.micrograph import MEMBRANE_CLASSES, UNLABELLED, intensity_range, normalise
-from axonlab.stack import Stack, as_interior, read_stack
+from axonlab.volume import Volume, check_truth
 from axonlab.window_net import WindowNet
-
-__all__ = [
-    "MembraneLoss",
-    "Section",
-    "Stack",
-    "Vary",
-    "as_interior",
-    "median",
-    "membrane_block",
-    "membrane_learner",
-    "read_stack",
-]
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,10 +61,11 @@ def membrane_block(
     elastic: bool = False,
     grey_variation: float = 0.5,
 ) -> DataBlock:
-    """Return the DataBlock for training on a `Stack`.
+    """Return the DataBlock for training on a pair of volume and truth.
 
     Training sees random patches in random orientations; validation sees the centre of each of its
-    sections, unchanged.
+    sections, unchanged. The truth is a (Z, Y, X) bool array, False on membranes: see
+    `axonlab.volume.check_truth`, which is asked first.
 
     Parameters
     ----------
@@ -97,18 +86,21 @@ def membrane_block(
 
     Examples
     --------
-    ``membrane_block(valid=range(20, 24)).dataloaders(stack, bs=8)``
+    ``membrane_block(valid=range(20, 24)).dataloaders((volume, interior), bs=8)``
     """
 
-    def sections(stack: Stack) -> list[Section]:
-        depth = len(stack.pixels)
+    def sections(source: tuple[Volume, NDArray[np.bool_]]) -> list[Section]:
+        volume, interior = source
+        check_truth(volume, interior)
+        depth = len(interior)
         outside = sorted(set(valid) - set(range(depth)))
         if outside or len(set(valid)) == depth:
             raise ValueError(
-                f"{stack.name}: sections {sorted(valid)} for validation of {depth} in all, which "
+                f"{volume.name}: sections {sorted(valid)} for validation of {depth} in all, which "
                 f"are 0 to {depth - 1}. Choose some of them, and leave some to train on."
             )
-        found = [_section(stack, z, context, z in valid) for z in range(depth)]
+        planes = zip(volume.pixels, interior, strict=True)
+        found = [_section(*both, context, z in valid) for z, both in enumerate(planes)]
         return [s for s in found for _ in range(1 if s.is_valid else patches_per_section)]
 
     side = round(patch * MARGIN) if elastic else patch
@@ -276,11 +268,13 @@ class Vary(RandTransform):
         return torch.stack([one.flip(-1) if mirrored else one for one, mirrored in pairs])
 
 
-def _section(stack: Stack, z: int, context: int, is_valid: bool) -> Section:
-    pixels = normalise(stack.pixels[z], *intensity_range(stack.pixels[z]))
+def _section(
+    grey: NDArray[np.float32], interior: NDArray[np.bool_], context: int, is_valid: bool
+) -> Section:
+    pixels = normalise(grey, *intensity_range(grey))
     return Section(
         np.pad(pixels, context, mode="reflect"),
-        np.pad(stack.interior[z].astype(np.uint8), context, constant_values=UNLABELLED),
+        np.pad(interior.astype(np.uint8), context, constant_values=UNLABELLED),
         is_valid,
     )
 

@@ -140,14 +140,14 @@ def read_interior(paths: Iterable[str | Path], *, membrane: int) -> NDArray[np.b
         If there are no files, or one does not exist.
     ValueError
         If a number is missing or comes twice, a file cannot be read, shapes differ, or there are
-        other values than that of membranes and one more.
+        not two values, that of membranes and one more.
     """
     masks = {
         path: np.rint(grey(read_plane(existing(path), as_stored=True).array))
         for path in number_sections(paths).values()
     }
     values = np.unique(np.concatenate([np.unique(mask) for mask in masks.values()])).tolist()
-    if membrane not in values or len(values) > 2:
+    if membrane not in values or len(values) != 2:
         shown = ", ".join(f"{value:g}" for value in values[:10])
         raise ValueError(
             f"{next(iter(masks)).parent}: masks hold the values {shown}, expected two: {membrane} "

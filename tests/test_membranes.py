@@ -9,16 +9,19 @@ from fastai.data.core import DataLoaders
 from scipy import ndimage
 from torch.nn import functional
 
-from axonlab.membranes import MembraneLoss, Stack, median, membrane_block, membrane_learner
+from axonlab.membranes import MembraneLoss, median, membrane_block, membrane_learner
 from axonlab.micrograph import UNLABELLED
 from axonlab.networks import UNet
+from axonlab.volume import Volume
 from axonlab.window_net import WindowNet
+
+Source = tuple[Volume, np.ndarray]
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
-def stack() -> Stack:
+def stack() -> Source:
     """Return six sections through cells whose membranes are dark."""
     rng = np.random.default_rng(0)
     interior = []
@@ -30,10 +33,10 @@ def stack() -> Stack:
         interior.append(ndimage.maximum_filter(cell, 3) == ndimage.minimum_filter(cell, 3))
     truth = np.array(interior)
     grey = np.where(truth, 180, 60) + rng.normal(0, 10, truth.shape)
-    return Stack(grey, truth, 0.004)
+    return Volume(grey, (0.05, 0.004, 0.004), "cells"), truth
 
 
-def loaders(stack: Stack, **changes: object) -> DataLoaders:
+def loaders(stack: Source, **changes: object) -> DataLoaders:
     """Return small batches of small patches."""
     settings = {"valid": [4, 5], "patch": 24, "patches_per_section": 3, "valid_patch": 64}
     return membrane_block(**(settings | changes)).dataloaders(stack, bs=4, num_workers=0)
@@ -41,7 +44,7 @@ def loaders(stack: Stack, **changes: object) -> DataLoaders:
 
 @pytest.mark.parametrize("elastic", [False, True])
 @pytest.mark.parametrize("context", [0, 9])
-def test_patches_keep_their_labels(stack: Stack, elastic: bool, context: int) -> None:
+def test_patches_keep_their_labels(stack: Source, elastic: bool, context: int) -> None:
     """However patches are turned or warped, membrane is dark in them; labels have no context."""
     dls = loaders(stack, elastic=elastic, context=context, grey_variation=0)
     assert len(dls.train_ds) == 12 and len(dls.valid_ds) == 2
@@ -55,7 +58,7 @@ def test_patches_keep_their_labels(stack: Stack, elastic: bool, context: int) ->
             assert ((inner > 0.5).long() == y)[y != UNLABELLED].float().mean() > 0.999
 
 
-def test_validation_is_the_section_with_its_mirror(stack: Stack) -> None:
+def test_validation_is_the_section_with_its_mirror(stack: Source) -> None:
     """What a network sees around a validation section is its mirror image, as in `predict`."""
     dls = loaders(stack, context=5, valid_patch=70)
     x, y = dls.valid.one_batch()
@@ -65,7 +68,7 @@ def test_validation_is_the_section_with_its_mirror(stack: Stack) -> None:
     assert (y != UNLABELLED).all()
 
 
-def test_sections_are_never_shared(stack: Stack) -> None:
+def test_sections_are_never_shared(stack: Source) -> None:
     """Validation sections are not trained on; a split that leaves nothing is an error."""
     dls = loaders(stack, valid=[0])
     assert not {id(s.pixels) for s in dls.train_ds.items} & {
@@ -74,6 +77,15 @@ def test_sections_are_never_shared(stack: Stack) -> None:
     for wrong in ([6], [-1], range(6)):
         with pytest.raises(ValueError, match=r"of 6 in all, which are 0 to 5"):
             loaders(stack, valid=wrong)
+
+
+def test_truth_that_does_not_fit(stack: Source) -> None:
+    """Labels of another depth, and inverted ones, are told before anything is trained."""
+    volume, interior = stack
+    with pytest.raises(ValueError, match="same sections"):
+        loaders((volume, interior[1:]))
+    with pytest.raises(ValueError, match="probably inverted"):
+        loaders((volume, ~interior))
 
 
 def test_loss_against_a_loop() -> None:
@@ -104,7 +116,7 @@ def test_loss_of_one_class_or_none(target: int) -> None:
 
 
 @pytest.mark.parametrize("kind", ["WindowNet", "UNet"])
-def test_loss_falls(stack: Stack, kind: str) -> None:
+def test_loss_falls(stack: Source, kind: str) -> None:
     """Both networks learn dark membranes from a few patches, in their own block."""
     torch.manual_seed(0)
     if kind == "UNet":
@@ -122,7 +134,7 @@ def test_loss_falls(stack: Stack, kind: str) -> None:
     assert dice[1] > 0.6
 
 
-def test_context_needs_a_window(stack: Stack) -> None:
+def test_context_needs_a_window(stack: Source) -> None:
     """A U-Net on patches with context is told to do without."""
     learn = membrane_learner(loaders(stack, context=4), UNet(2, features=(2, 3)))
     with pytest.raises(ValueError, match=r"context of 4 pixels for a UNet.*context=0"):
