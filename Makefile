@@ -10,7 +10,7 @@ ifdef AXONLAB_DATA
 export AXONLAB_DATA := $(shell cd "$(AXONLAB_DATA)" && pwd)
 endif
 
-.PHONY: lab tour test check bench models samples clean
+.PHONY: lab tour test check bench models membranes samples clean
 
 lab: $(INSTALLED)
 	$(BIN)/jupyter lab $(LAB_OPTIONS) notebooks/00_tour.ipynb
@@ -49,6 +49,13 @@ models: $(INSTALLED)
 	        -f axonlab/weights/$$name.yaml && \
 	    cp runs/train/$$name/model.safetensors axonlab/weights/$$name.safetensors || exit 1; \
 	done
+
+# retrains the networks of 06_membranes: an hour on two cores; needs the stacks in AXONLAB_DATA
+membranes: $(INSTALLED)
+	mkdir -p runs
+	$(BIN)/papermill notebooks/06_membranes.ipynb runs/membranes-long.ipynb \
+	    -f data_samples/membranes/long.yaml
+	cp runs/membranes-long/scores.json data_samples/membranes/scores.json
 
 # draws the bundled phantoms anew
 samples: $(INSTALLED)

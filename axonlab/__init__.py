@@ -59,6 +59,7 @@ __all__ = [
     "plot_cells",
     "plot_fibres",
     "plot_maps",
+    "plot_membranes",
     "plot_scores",
     "plot_slide",
     "posterior",

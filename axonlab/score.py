@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,7 @@ __all__ = [
     "confusion",
     "dice",
     "dice_column",
+    "membrane_table",
     "merge_classes",
     "partition_scores",
     "pixel_error",
@@ -238,6 +239,28 @@ def rater_agreement(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> pd.D
         }
     columns = ["dice", "kappa", "first_pixels", "second_pixels"]
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("class")
+
+
+def membrane_table(
+    maps: Mapping[str, NDArray[np.floating]], truth: NDArray[np.bool_]
+) -> pd.DataFrame:
+    """Return all these scores of several maps of the same sections.
+
+    Parameters
+    ----------
+    maps : mapping of str to (Y, X) or (Z, Y, X) float array
+        Probabilities of interior, by what made them.
+    truth : bool array of the same shape
+        True in the interior of cells.
+
+    Returns
+    -------
+    DataFrame
+        One row per map, one column per score: errors first.
+    """
+    scores = (pixel_error, rand_error, warping_error, v_rand, v_info)
+    rows = {name: {of.__name__: of(map_, truth) for of in scores} for name, map_ in maps.items()}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("method")
 
 
 def _confusion(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[np.intp]:

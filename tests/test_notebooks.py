@@ -284,3 +284,42 @@ def test_slide_leaves_what_it_promises(tmp_path):
     before = record.stat().st_mtime_ns
     run("05_slide", tmp_path, **options)
     assert record.stat().st_mtime_ns == before
+
+
+def test_membranes_leave_what_they_promise(tmp_path):
+    """Both networks are trained, judged and used on phantoms; run again, nothing is trained."""
+    small = {"batch": 2, "epochs": 1}
+    networks = {
+        "N4": small | {"patch": 32, "patches_per_section": 1},
+        "U-Net": small | {"patch": 64, "patches_per_section": 4, "elastic": True},
+    }
+    notebook = run("06_membranes", tmp_path, networks=networks, members=2, calibrated_on=1)
+    folder = tmp_path / "runs/membranes"
+    promised = re.findall(r"`([\w]+\.\w+)`", notebook.cells[0].source)
+    assert sorted(path.name for path in folder.glob("*.*")) == sorted(promised)
+    result = json.loads((folder / "scores.json").read_text())
+    methods = ["N4", "mean of N4", "U-Net", "U-Net, turned"]
+    assert [row["method"] for row in result["scores"]][:4] == methods
+    assert [row["method"] for row in result["elsewhere"]["scores"]] == ["N4", "U-Net"]
+    assert all(0 <= row["v_rand"] <= 1 for row in result["scores"])
+    assert set(result["calibration_error"]) == {"as it comes", *al.posterior.POSTERIORS}
+    models = [al.models.load_model(path) for path in sorted(folder.glob("*/model.safetensors"))]
+    assert [model.card.name for model in models] == ["N4 0", "N4 1", "U-Net 0"]
+    assert al.membrane_training.predict_interior(
+        al.samples.load("phantom-membranes"), models[2], [0]
+    ).shape == (1, 256, 256)
+
+
+def test_long_membranes_are_made_with_parameters_that_exist():
+    """The recipe names parameters and settings there are, and its scores lie beside it."""
+    folder = al.samples.bundled("membranes")
+    recipe = yaml.safe_load((folder / "long.yaml").read_text(encoding="utf-8"))
+    statements = ast.parse(code_cells(BY_NAME["06_membranes"])[0].source).body
+    assert set(recipe) <= {statement.targets[0].id for statement in statements}
+    for network, tuned in recipe["networks"].items():
+        al.membrane_training.MembraneSettings(network, recipe["valid"], **tuned)
+    result = json.loads((folder / "scores.json").read_text())
+    assert (result["volume"], result["valid"]) == (recipe["data"], recipe["valid"])
+    assert result["elsewhere"]["volume"] == recipe["elsewhere"]
+    kept = [{k: training[k] for k in recipe["networks"]["N4"]} for training in result["trainings"]]
+    assert kept[: recipe["members"]] == [recipe["networks"]["N4"]] * recipe["members"]

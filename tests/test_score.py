@@ -11,6 +11,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from sklearn.metrics import cohen_kappa_score
 
+from axonlab import score
 from axonlab.micrograph import CLASSES, UNLABELLED
 from axonlab.score import class_scores, confusion, dice, merge_classes, rater_agreement
 
@@ -240,3 +241,17 @@ def test_agreement_needs_one_shape() -> None:
     """Label images of other shapes are refused."""
     with pytest.raises(ValueError, match=r"\(2, 3\).*\(1, 3\).*same size"):
         rater_agreement(np.zeros((2, 3), np.uint8), np.zeros((1, 3), np.uint8))
+
+
+def test_all_scores_of_several_maps():
+    """One row per map, with the numbers that the scores give one by one."""
+    truth = np.ones((2, 24, 24), bool)
+    truth[:, 11:13] = False
+    maps = {"perfect": truth.astype(float), "noisy": np.where(truth, 0.7, 0.4)}
+    maps["noisy"][:, 4:8, 11] = 0.1
+    table = score.membrane_table(maps, truth)
+    assert list(table.index) == ["perfect", "noisy"] and table.index.name == "method"
+    assert list(table) == ["pixel_error", "rand_error", "warping_error", "v_rand", "v_info"]
+    assert table.loc["perfect"].tolist() == pytest.approx([0, 0, 0, 1, 1])
+    for name, value in table.loc["noisy"].items():
+        assert value == getattr(score, name)(maps["noisy"], truth)
