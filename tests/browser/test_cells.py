@@ -4,10 +4,13 @@ import pytest
 from steps import FIRST_RUN_MS, cell_with, run_all, wait_until, write_notebook
 
 SETUP = """
+import numpy as np
 from scipy import ndimage
 import axonlab as al
 drawn = al.phantom.membranes((2, 128, 160), seed=2)
-probability = ndimage.gaussian_filter(drawn.interior.astype(float), (0, 1.5, 1.5))
+clouds = ndimage.gaussian_filter(np.random.default_rng(0).random(drawn.interior.shape), 2)
+soft = ndimage.gaussian_filter(drawn.interior.astype(float), (0, 1.5, 1.5))
+probability = np.clip(0.8 * soft + clouds - 0.4, 0, 1)
 widget = al.widgets.CellWidget(drawn.volume.pixels, probability, drawn.interior)
 """
 
@@ -35,8 +38,8 @@ def test_sliders_change_cells_and_scores(notebook):
     assert "cells" in before[1] and "Rand F" in before[1]
     handles.nth(2).focus()
     for _ in range(10):
-        notebook.keyboard.press("ArrowRight")
-    wait_until(lambda: seen()[0] != before[0] and "0.20" in seen()[1], notebook)
+        notebook.keyboard.press("ArrowLeft")
+    wait_until(lambda: seen()[0] != before[0] and "0.00" in seen()[1], notebook)
     before = seen()
     box = handles.nth(1).bounding_box()
     notebook.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
