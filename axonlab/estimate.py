@@ -69,36 +69,61 @@ def step_need(build: Callable[[], nn.Module], batch: int, patch: int) -> Need:
     return Need(memory, 3 * forward.get_total_flops())  # a backward pass costs two forward ones
 
 
-def check_memory(build: Callable[[], nn.Module], batch: int, patch: int) -> None:
-    """Find out whether a training step fits into the memory of this machine.
+def memory_need(
+    build: Callable[[], nn.Module], batch: int, patch: int, images: tuple[int, int]
+) -> float:
+    """Return the memory in bytes that a training takes at its peak.
 
     Parameters
     ----------
     build, batch, patch
-        As for `step_need`.
+        As for `step_need`. A GPU has memory of its own for a step, which is not looked at.
+    images : pair of int
+        What `axonlab.data.images_need` returns.
+    """
+    kept, reading = images
+    return kept + max(reading, _step_memory(build, batch, patch))
+
+
+def check_memory(
+    build: Callable[[], nn.Module], batch: int, patch: int, images: tuple[int, int]
+) -> None:
+    """Find out whether a training fits into the memory of this machine.
+
+    Parameters
+    ----------
+    build, batch, patch, images
+        As for `memory_need`.
 
     Raises
     ------
     MemoryError
-        If it does not; the message names a smaller batch or patch that does, if there is one. A
-        GPU's memory is not looked at.
+        If it does not; the message tells what takes the memory, and a smaller batch or patch with
+        which it fits, if there is one.
     """
-    free, need = machine.memory_free(), step_need(build, batch, patch).memory
-    if machine.device() == "cuda" or need <= free:
+    free, need = machine.memory_free(), memory_need(build, batch, patch, images)
+    if need <= free:
         return
     sizes = [(max(2, batch >> n), patch) for n in range(1, batch.bit_length())]
     sizes += [(2, smaller) for smaller in (128, 64) if smaller < patch]
-    needs = ((size, step_need(build, *size).memory) for size in sizes)
+    needs = ((size, memory_need(build, *size, images)) for size in sizes)
     advice = (
         f"a batch of {size[0]} and patches of {size[1]} pixels ({_gigabytes(memory)}), "
         for size, memory in needs
         if memory <= free
     )
+    (kept, reading), step = images, _step_memory(build, batch, patch)
+    work = "a step" if step > reading else "reading the largest one"
     raise MemoryError(
-        f"A step needs about {_gigabytes(need)}, but {_gigabytes(free)} of "
-        f"{_gigabytes(machine.memory_limit())} are free. Take {next(advice, '')}a smaller "
-        "network, or close other notebooks."
+        f"The training needs about {_gigabytes(need)}, but {_gigabytes(free)} of "
+        f"{_gigabytes(machine.memory_limit())} are free: {_gigabytes(kept)} for its images, which "
+        f"stay in memory, and {_gigabytes(need - kept)} for {work}. Take {next(advice, '')}"
+        "a smaller network, fewer or smaller images, or close other notebooks."
     )
+
+
+def _step_memory(build: Callable[[], nn.Module], batch: int, patch: int) -> float:
+    return 0 if machine.device() == "cuda" else step_need(build, batch, patch).memory
 
 
 @cache

@@ -15,7 +15,7 @@ import numpy as np
 import tifffile
 import zarr
 from numpy.typing import NDArray
-from PIL import Image, PngImagePlugin
+from PIL import Image, JpegImagePlugin, PngImagePlugin
 
 from axonlab import machine
 from axonlab.micrograph import check_plane
@@ -120,6 +120,25 @@ def open_plane(path: Path, *, as_stored: bool = False) -> Plane:
     return plane
 
 
+def read_extent(path: Path) -> tuple[tuple[int, int], list[float]]:
+    """Return rows and columns of an image and the pixel sizes (µm) in its file, without its pixels.
+
+    Only a compressed TIFF of a single piece has to be decoded for it.
+
+    Raises
+    ------
+    FileNotFoundError, IsADirectoryError, ValueError
+        If there is no such image, or no single plane of pixels to be had. The message names it.
+    """
+    opener = _open_zarr if existing(path).is_dir() else _opener_of_file(path)
+    with blaming(path):
+        if opener in _HEADERS:
+            with _HEADERS[opener](path) as image:
+                return (image.height, image.width), []
+        with closing(opener(path, False)) as plane:
+            return plane.shape, plane.pixel_sizes
+
+
 @contextmanager
 def blaming(path: Path | str) -> Iterator[None]:
     """Name the file in whatever goes wrong."""
@@ -209,6 +228,13 @@ def _open_jpeg(path: Path, as_stored: bool) -> Plane:
     if array.ndim == 3 and array.shape[-1] == 4:
         raise RefusedError("a JPEG in printing colours (CMYK). Export it again as grey or RGB.")
     return plane_of(array)
+
+
+_HEADERS: dict[Callable[[Path, bool], Plane], Callable[[Path], Image.Image]] = {
+    _open_png: PngImagePlugin.PngImageFile,
+    _open_jpeg: JpegImagePlugin.JpegImageFile,
+}
+"""What reads how large an image is, of formats that are decoded as a whole."""
 
 
 def _jpeg_size(content: bytes) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -26,8 +26,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from axonlab import machine
-from axonlab.data import ReadClasses, ReadPixels, axon_block
-from axonlab.estimate import Need, check_memory, step_need
+from axonlab.data import ReadClasses, ReadPixels, axon_block, images_need
+from axonlab.estimate import Need, check_memory, memory_need, step_need
 from axonlab.io import write_table
 from axonlab.job import Job
 from axonlab.learn import Checkpoint, StopWhen, axon_learner, transfer
@@ -226,13 +226,18 @@ class Training:
         """What a step takes of memory and of operations."""
         return step_need(self.card.build, self.settings.batch, self.settings.patch)
 
+    @property
+    def memory(self) -> float:
+        """About how many bytes it will take, beyond what the process has now."""
+        return memory_need(*self._sizes)
+
     def check(self) -> None:
         """Find out whether the training could start.
 
         Raises
         ------
         ValueError
-            If it has no patches, or its folder holds another training.
+            If it has no patches, its folder holds another training, or an image cannot be read.
         MemoryError
             If it would not fit.
         """
@@ -248,7 +253,7 @@ class Training:
                 "or a smaller batch."
             )
         self._find_checkpoint()
-        check_memory(self.card.build, self.settings.batch, self.settings.patch)
+        check_memory(*self._sizes)
 
     def preview(self, n: int = 4) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
         """Draw patches as training sees them: cut, warped and varied in grey.
@@ -318,6 +323,12 @@ class Training:
             What ended the training before its time.
         """
         return self.go_on().wait()
+
+    @property
+    def _sizes(self) -> tuple[Callable[[], nn.Module], int, int, tuple[int, int]]:
+        """What the memory depends on."""
+        build, settings = self.card.build, self.settings
+        return build, settings.batch, settings.patch, images_need(self.pairs, settings.pixel_size)
 
     def _split(self, is_valid: bool) -> list[Pair]:
         return [p for p in self.pairs if (p.animal in self.settings.valid_animals) == is_valid]

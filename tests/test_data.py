@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -93,6 +94,50 @@ def test_corrected_masks_are_read_again(pairs: list[Pair]) -> None:
     for pair in pairs:
         io.write_image(pair.masks[0], np.zeros((60, 72), np.uint8), overwrite=True)
     assert not loaders(pairs).valid_ds[0][1].any()
+
+
+# --- memory
+
+
+@pytest.mark.parametrize("pixel_size", [0.1, 0.2, 0.33])
+def test_what_images_need_is_what_is_kept(pairs: list[Pair], pixel_size: float) -> None:
+    """To the byte, and told without reading them; what is in memory is not needed again."""
+    data._forget()
+    kept, reading = data.images_need(pairs, pixel_size)
+    assert not data._kept
+    found = [array for pair in pairs for array in data._read_pair(pair, pixel_size)]
+    assert kept == sum(array.nbytes for array in found)
+    assert data.images_need(pairs, pixel_size) == (0, reading)
+
+
+def test_reading_an_image_takes_what_is_told(tmp_path: Path) -> None:
+    """At its peak, in grey and in colours, with its mask."""
+    labels = np.zeros((900, 1000), np.uint8)
+    labels[300:600] = 2
+    io.write_labels(tmp_path / "x_mask.png", labels)
+    io.write_json(tmp_path / "x.json", {"PixelSize": [0.2, 0.2]})
+    grey = np.random.default_rng(0).integers(0, 255, labels.shape, np.uint8)
+    pair = Pair(tmp_path / "x.png", (tmp_path / "x_mask.png",), "x")
+    for pixels, least in ((grey, 0.3), (np.dstack([grey] * 3), 0.6)):
+        io.write_image(tmp_path / "x.png", pixels, overwrite=True)
+        for pixel_size in (0.1, 0.2, 0.5):
+            data._forget()
+            kept, reading = data.images_need([pair], pixel_size)
+            tracemalloc.start()
+            data._read_pair(pair, pixel_size)
+            peak = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+            assert least * reading < peak - kept < 1.2 * reading
+
+
+def test_an_image_whose_size_cannot_be_told_is_named(pairs: list[Pair]) -> None:
+    """It is damaged, or far from the scale of the network."""
+    with pytest.raises(ValueError, match=rf"{pairs[0].image.name}: pixels of 0.2 µm are too far"):
+        data.images_need(pairs, 20)
+    data._forget()
+    pairs[1].image.write_bytes(b"no image")
+    with pytest.raises(ValueError, match=rf"{pairs[1].image.name}: not an image"):
+        data.images_need(pairs, 0.2)
 
 
 # --- blocks

@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
-from axonlab.formats import read_plane
+from axonlab.formats import read_extent, read_plane
 from axonlab.io import (
     CLASSES,
     UNLABELLED,
@@ -298,6 +298,36 @@ def test_ome_zarr_in_colour(tmp_path: Path) -> None:
 
 
 # Reading no more than needed
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        png(BYTES), png(RGB16), jpeg(RGB), tiff(WORDS, tile=(16, 16), compression="zlib"),
+        tiff(RGB, planarconfig="contig"), tiff(BYTES, compression="zlib"),
+    ],
+)  # fmt: skip
+def test_the_extent_of_an_image(tmp_path: Path, content: bytes) -> None:
+    """Rows and columns are those of its pixels, which need not be whole."""
+    path = tmp_path / "a"
+    path.write_bytes(content)
+    assert read_extent(path) == ((37, 53), [])
+    if not content.startswith(b"II"):
+        path.write_bytes(content[: len(content) // 2])
+        assert read_extent(path) == ((37, 53), [])
+
+
+def test_the_extent_with_its_pixel_size(tmp_path: Path) -> None:
+    """As the tags of a TIFF and the metadata of an OME-Zarr tell; what is no image is named."""
+    assert read_extent(ome_zarr(tmp_path / "a.zarr", WORDS, "yx")) == ((37, 53), [0.1, 0.1])
+    path = tmp_path / "a.tif"
+    path.write_bytes(tiff(WORDS, resolution=(5e4, 5e4), resolutionunit="CENTIMETER"))
+    assert read_extent(path) == ((37, 53), pytest.approx([0.2, 0.2]))
+    path.write_bytes(png(BYTES)[:20])
+    with pytest.raises(ValueError, match=r"a\.tif: .*damaged or cut short"):
+        read_extent(path)
+    with pytest.raises(FileNotFoundError, match="no such file"):
+        read_extent(tmp_path / "b.tif")
 
 
 def spoil(content: bytes, start: int, length: int) -> bytes:

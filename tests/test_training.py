@@ -17,8 +17,8 @@ import pandas as pd
 import pytest
 import torch
 
-from axonlab import machine, networks, training
-from axonlab.data import axon_block
+from axonlab import data, machine, networks, training
+from axonlab.data import axon_block, images_need
 from axonlab.estimate import step_need
 from axonlab.job import Job
 from axonlab.learn import ClassDice
@@ -336,7 +336,7 @@ from functools import partial
 import torch
 torch.set_num_threads(1)
 from axonlab import networks, training
-from axonlab.data import axon_block
+from axonlab.data import axon_block, images_need
 from axonlab.pairs import find_pairs
 networks.SIZES["tiny"] = (4, 8)
 training.axon_block = partial(axon_block, valid_patch=64)
@@ -653,7 +653,8 @@ def test_what_does_not_fit(
 ) -> None:
     """It is refused before it starts, with a smaller setting that does fit."""
     made = make(**changes, patches_per_image=64)
-    free = step_need(made.card.build, *fits).memory + 1
+    kept, _ = images_need(made.pairs, made.settings.pixel_size)
+    free = kept + step_need(made.card.build, *fits).memory + 1
     monkeypatch.setattr(machine, "device", lambda: "cpu")
     monkeypatch.setattr(machine, "memory_free", lambda: free)
     with pytest.raises(MemoryError, match="a smaller network") as error:
@@ -676,6 +677,28 @@ def test_what_does_not_fit_at_all(
     with pytest.raises(MemoryError, match="close other notebooks") as error:
         made.check()
     assert "batch" not in str(error.value)
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_images_that_do_not_fit(
+    make: Callable[..., Training], monkeypatch: pytest.MonkeyPatch, device: str
+) -> None:
+    """They stay in memory and are named; where they are there already, only a step is to fit."""
+    monkeypatch.setattr(data, "BYTES_KEPT", 100)
+    made = make(pixel_size=0.02)
+    images = 6 * 600 * 720 * 100
+    on_cpu = made.need.memory
+    assert made.memory == images + on_cpu
+    step = on_cpu if device == "cpu" else 0  # a GPU has memory of its own
+    monkeypatch.setattr(machine, "device", lambda: device)
+    monkeypatch.setattr(machine, "memory_free", lambda: step + images / 2)
+    with pytest.raises(MemoryError, match=r"0\.3 GB for its images, which stay in memory, and"):
+        made.check()
+    made.settings = replace(made.settings, pixel_size=0.2)
+    made.check()
+    made.settings = replace(made.settings, pixel_size=0.02)
+    monkeypatch.setattr(data, "_kept", {(pair, 0.02): () for pair in made.pairs})
+    made.check()
 
 
 # --- models to start from

@@ -114,7 +114,7 @@ class TrainWidget(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no t
             self._say_problem(error)
             obstacle = True
         else:
-            need, free = training.need.memory / 1e9, machine.memory_free() / 1e9
+            need, free = training.memory / 1e9, machine.memory_free() / 1e9
             text = (
                 f"{plural(epochs - done, 'epoch')} of {plural(training.steps_per_epoch, 'step')} "
                 f"will take about {duration(training.seconds)} and {need:.1f} GB of memory; "
