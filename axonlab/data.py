@@ -139,14 +139,14 @@ class ReadClasses(Transform):
 
     def __init__(self, pixel_size: float, classes: Sequence[str]) -> None:
         self.pixel_size = pixel_size
-        self.table = torch.zeros(256, dtype=torch.uint8)
+        self.table = np.zeros(256, np.uint8)
         self.table[UNLABELLED] = UNLABELLED
         for position, name in enumerate(classes):
             self.table[CLASSES[name]] = position
 
     def encodes(self, pair: Pair) -> TensorMask:
-        labels = torch.from_numpy(_read_pair(pair, self.pixel_size)[1])
-        return TensorMask(self.table[labels.long()])
+        _, labels = _read_pair(pair, self.pixel_size)
+        return TensorMask(torch.from_numpy(self.table[labels]))
 
 
 def images_need(pairs: Sequence[Pair], pixel_size: float) -> tuple[int, int]:

@@ -177,7 +177,7 @@ def test_merged_classes_are_those_of_the_training() -> None:
 
     truth = np.array([*CLASSES.values(), UNLABELLED], np.uint8)
     for classes in (["background", "myelin"], ["axon", "background"], list(CLASSES)):
-        positions = ReadClasses(0.1, classes).table.numpy()[truth]
+        positions = ReadClasses(0.1, classes).table[truth]
         ids = np.array([CLASSES[name] for name in classes] + [UNLABELLED] * 256)
         assert merge_classes(truth, classes).tolist() == ids[positions].tolist()
 
