@@ -15,16 +15,18 @@ from fasttransform import Transform
 from torch import Tensor
 
 from axonlab.augment import random_grid, random_intensity, sample
+from axonlab.autosave import digest
 from axonlab.formats import read_extent
 from axonlab.micrograph import (
     CLASSES,
     UNLABELLED,
+    Micrograph,
     at_model_scale,
     check_scale,
     resize_labels,
     shape_at,
 )
-from axonlab.pairs import Pair, find_pairs, read_pair
+from axonlab.pairs import Pair, find_pairs, listed, read_pair
 from axonlab.pixelsize import find_pixel_size
 
 __all__ = [
@@ -38,6 +40,7 @@ __all__ = [
     "axon_block",
     "find_pairs",
     "images_need",
+    "read_anew",
 ]
 
 PATCH = 256
@@ -190,14 +193,46 @@ def _extent(image: Path) -> tuple[tuple[int, int], float]:
 _kept: dict[tuple[Pair, float], tuple[np.ndarray, np.ndarray]] = {}
 
 
+def read_anew(pair: Pair, pixel_size: float) -> dict[str, str]:
+    """Read a pair from its files, whatever is in memory, and keep it for the training.
+
+    Parameters
+    ----------
+    pair : Pair
+    pixel_size : float
+        In µm, to which it is resampled.
+
+    Returns
+    -------
+    dict
+        Digests of all that a training takes from the pair, by the names of files and facts.
+
+    Raises
+    ------
+    OSError, ValueError
+        If a file cannot be read; the message names it.
+    """
+    micrograph, labels = read_pair(pair)
+    _keep(pair, pixel_size, micrograph, labels)
+    return {
+        str(pair.image): micrograph.sha256,
+        f"the pixel size of {pair.image}": str(micrograph.pixel_size),
+        listed(pair.masks): digest(labels),
+        f"the animal of {pair.image}": pair.animal,
+    }
+
+
 def _read_pair(pair: Pair, pixel_size: float) -> tuple[np.ndarray, np.ndarray]:
     """Read a pair once and keep it: every patch of an epoch is cut from the same arrays."""
-    kept = _kept.get((pair, pixel_size))
-    if kept is None:
-        micrograph, labels = read_pair(pair)
-        pixels, _ = at_model_scale(micrograph, pixel_size)
-        kept = pixels, resize_labels(labels, pixels.shape).copy()
-        _kept[pair, pixel_size] = kept
+    return _kept.get((pair, pixel_size)) or _keep(pair, pixel_size, *read_pair(pair))
+
+
+def _keep(
+    pair: Pair, pixel_size: float, micrograph: Micrograph, labels: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    pixels, _ = at_model_scale(micrograph, pixel_size)
+    kept = pixels, resize_labels(labels, pixels.shape).copy()
+    _kept[pair, pixel_size] = kept
     return kept
 
 

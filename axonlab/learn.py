@@ -187,6 +187,8 @@ class Checkpoint(Callback):
         Losses and metrics of every epoch so far, also of those before an interruption.
     seconds : float
         What they took.
+    digests : dict of str to str
+        Of all the data, by names, to be set before `restore`: of other data it does not go on.
     best_epoch : int
         That with the highest mean Dice of the classes beyond the first, on the validation images.
     """
@@ -202,6 +204,7 @@ class Checkpoint(Callback):
         self.patience = patience
         self.history: list[dict[str, float | None]] = []
         self.seconds = 0.0
+        self.digests: dict[str, str] = {}
         self._best: dict[str, Any] = {}
 
     @property
@@ -259,9 +262,20 @@ class Checkpoint(Callback):
         Raises
         ------
         ValueError
-            As `read` does.
+            As `read` does, and if the data are not those that the training was begun with.
         """
         state = self.read()
+        # by their order, as a folder may have moved; older files do not tell
+        before = state.get("digests", self.digests.values())
+        now = zip(self.digests.items(), before, strict=False)
+        changed = [name for (name, digest), old in now if digest != old]
+        if changed:
+            raise ValueError(
+                f"{self.path} was begun with other data; changed since then: {', '.join(changed)}. "
+                "Put back what was there to go on. To train on it as it is now, choose another "
+                "name, where start_from can be the model of this training, or begin anew with "
+                "overwrite=True."
+            )
         learn.create_opt()
         learn.model.load_state_dict(state["model"])
         learn.opt.load_state_dict(to_device(state["optimiser"], learn.dls.device))
@@ -313,6 +327,7 @@ class Checkpoint(Callback):
             "recipe": json.dumps(self.recipe),
             "history": json.dumps(self.history),
             "seconds": self.seconds,
+            "digests": list(self.digests.values()),
             "model": self.model.state_dict(),
             "best": self._best,
             "optimiser": {

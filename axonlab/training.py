@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from axonlab import machine
-from axonlab.data import ReadClasses, ReadPixels, axon_block, images_need
+from axonlab.data import ReadClasses, ReadPixels, axon_block, images_need, read_anew
 from axonlab.estimate import Need, check_memory, memory_need, step_need
 from axonlab.io import write_table
 from axonlab.job import Job
@@ -72,10 +72,11 @@ class Watched:
 class Training:
     """A training that runs in a thread, tells how it goes, and leaves a model file.
 
-    In its folder it keeps ``checkpoint.pt``, from which the same training goes on another day, and
-    leaves ``model.safetensors`` and ``curve.csv``. A training that ran to its end leaves the
-    weights of its last step, for which nothing was chosen; one that was stopped, or lost its
-    patience, leaves those of its best epoch on the validation images.
+    In its folder it keeps ``checkpoint.pt``, from which the same training goes on another day, if
+    its images and masks are still the same, and leaves ``model.safetensors`` and ``curve.csv``. A
+    training that ran to its end leaves the weights of its last step, for which nothing was chosen;
+    one that was stopped, or lost its patience, leaves those of its best epoch on the validation
+    images.
 
     Parameters
     ----------
@@ -342,6 +343,16 @@ class Training:
                 "or overwrite=True."
             )
 
+    def _read(self, job: Job[Any]) -> dict[str, str]:
+        """Read all images and masks as they are now, and return digests of them by name."""
+        digests = {}
+        for n, pair in enumerate(self.pairs):
+            if job.stopping.is_set():
+                raise RuntimeError("Stopped while the images were read: all is as it was before.")
+            job.report(0, 0, f"reading image {n + 1} of {len(self.pairs)}")
+            digests |= read_anew(pair, self.settings.pixel_size)
+        return digests
+
     def _learner(self, callbacks: Sequence[Callback]) -> Learner:
         set_seed(self.settings.seed, reproducible=True)
         network, start = self.card.build(), self.settings.start_from
@@ -372,8 +383,8 @@ class Training:
     def _fit(self, job: Job[Path]) -> Path:
         self._trained = settings = self.settings
         self.losses = []
-        job.report(0, 0, "reading the images")
-        steps = _Steps(job, settings.epochs * self.steps_per_epoch)
+        steps = _Steps(job, settings.epochs * len(self.dls.train))  # makes them before reading
+        self.checkpoint.digests = self._read(job)
         learner = self._learner([self.checkpoint, StopWhen(job.stopping), _Watch(self), steps])
         resume = self.checkpoint.path.exists() and not self.overwrite
         done = self.checkpoint.restore(learner) if resume else 0

@@ -16,8 +16,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 
-from axonlab import data, machine, networks, training
+from axonlab import data, io, machine, networks, training
 from axonlab.data import axon_block, images_need
 from axonlab.estimate import step_need
 from axonlab.job import Job
@@ -366,6 +367,76 @@ def test_a_killed_kernel(
     made.complete()
     assert same(weights(made), weights(whole))
     pd.testing.assert_frame_equal(made.history, whole.history)
+
+
+@pytest.mark.parametrize("in_new_kernel", [True, False])
+def test_a_mask_that_was_edited(
+    make: Callable[..., Training], whole: Training, in_new_kernel: bool
+) -> None:
+    """It is named and nothing is touched; as it was before, the training goes on."""
+    made = make()
+    run_and_stop(made, STEPS + 1)
+    mask, before = made.pairs[1].masks[0], made.checkpoint.path.read_bytes()
+    labels = io.read_labels(mask)
+    io.write_labels(mask, np.where(labels == 2, 1, labels).astype(np.uint8), overwrite=True)
+    if in_new_kernel:
+        made = make()
+    made.job.start()
+    with pytest.raises(ValueError, match=r"changed since then: [^,]*\.png\. Put back") as error:
+        made.job.wait()
+    assert str(mask) in str(error.value)
+    assert made.checkpoint.path.read_bytes() == before
+
+    other = make("other", start_from=str(made.model_file), epochs=1)
+    assert other.complete().is_file()
+    io.write_labels(mask, labels, overwrite=True)
+    made.complete()
+    assert same(weights(made), weights(whole))
+
+
+def test_all_that_can_change(make: Callable[..., Training]) -> None:
+    """Image, pixel size and animal are told apart; a file that is written again is the same."""
+    made = make(epochs=1)
+    made.complete()
+    image, pixels = made.pairs[2].image, io.read_image(made.pairs[2].image).pixels.astype(np.uint8)
+    Image.fromarray(pixels).save(image, compress_level=0)
+    make(epochs=1).complete()
+    Image.fromarray(255 - pixels).save(image)
+    io.write_json(
+        made.pairs[0].image.with_suffix(".json"), {"PixelSize": [0.21] * 2}, overwrite=True
+    )
+    other = make(epochs=1)
+    other.pairs[5] = replace(other.pairs[5], animal="sub-a")
+    with pytest.raises(ValueError, match="changed since then") as error:
+        other.complete()
+    listed = str(error.value).partition("then: ")[2].partition(". Put")[0].split(", ")
+    assert listed == [
+        f"the pixel size of {made.pairs[0].image}",
+        f"{image}",
+        f"the animal of {made.pairs[5].image}",
+    ]
+
+
+def test_a_checkpoint_of_before(make: Callable[..., Training], whole: Training) -> None:
+    """One that does not tell what it was begun with goes on."""
+    state = torch.load(whole.checkpoint.path)
+    del state["digests"]
+    torch.save(state, whole.checkpoint.path)
+    assert make("whole", epochs=4).complete().is_file()
+
+
+def test_stop_while_images_are_read(make: Callable[..., Training], whole: Training) -> None:
+    """The next one is not read any more; started again, it is as if nothing had been."""
+    made = make()
+    made.job.listeners.append(lambda: "2 of 6" in made.job.text and made.job.stop())
+    made.job.start()
+    with pytest.raises(RuntimeError, match="Stopped while the images were read"):
+        made.job.wait()
+    assert made.job.text == "reading image 2 of 6"
+    assert files(made) == []
+    made.job.listeners.clear()
+    made.complete()
+    assert same(weights(made), weights(whole))
 
 
 def test_more_epochs_later(make: Callable[..., Training], whole: Training) -> None:
