@@ -17,7 +17,7 @@ from axonlab import calibration, score
 from axonlab.bootstrap import mean_interval
 from axonlab.micrograph import Micrograph, intensity_range
 from axonlab.models import Model, load_model
-from axonlab.pairs import Pair, read_pair
+from axonlab.pairs import ALL_ANIMALS, Pair, read_pair
 from axonlab.segment import segment
 
 
@@ -67,7 +67,7 @@ class Evaluation:
         rows = {}
         for animal, group in self.images.groupby("animal"):
             rows[animal] = score.dice(_total([self.confusions[i] for i in group.index]))
-        rows["all"] = score.dice(self.confusion)
+        rows[ALL_ANIMALS] = score.dice(self.confusion)
         return pd.DataFrame(rows).T.rename_axis("animal")
 
     @cached_property

@@ -32,6 +32,9 @@ LAYOUTS = {
 }
 """What `find_pairs` recognises."""
 
+ALL_ANIMALS = "all"
+"""Name of the row of all animals in tables of scores: no animal is called so."""
+
 _SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".zarr")
 _SEG = re.compile(r"(.+)_seg-(axonmyelin|axon|myelin|uaxon)(-manual)?")
 _MAX_LISTED = 3
@@ -46,6 +49,14 @@ class Pair:
     animal: str
     values: Mapping[int, str] | None = field(default=None, hash=False)
     """What the values in the masks mean, for `io.read_labels`; None where the files tell."""
+
+    def __post_init__(self) -> None:
+        if self.animal == ALL_ANIMALS:
+            raise ValueError(
+                f"{self.image}: an animal called {ALL_ANIMALS!r}, which is the name of the row of "
+                "all animals in tables of scores. Give it another name, by "
+                "find_pairs(folder, animals={...}) or in the path of the image."
+            )
 
 
 @dataclass(frozen=True)
@@ -88,7 +99,8 @@ def find_pairs(
     Raises
     ------
     ValueError
-        If nothing can be paired, or `animals` contradicts itself or names no image.
+        If nothing can be paired, `animals` contradicts itself or names no image, or an animal is
+        called "all", as the row of all animals in tables of scores.
 
     Warns
     -----

@@ -216,6 +216,17 @@ def test_animals_by_name_and_pattern(tmp_path: Path) -> None:
     assert "the animal is unknown of 1 of 5 images, which count as one animal each: lone." in told
 
 
+def test_no_animal_is_called_as_the_row_of_all(tmp_path: Path) -> None:
+    """One by the name of its image, or given, is refused, and can be called otherwise."""
+    write(tmp_path, "all.png", "all_seg-axonmyelin.png", "b.png", "b_seg-axonmyelin.png")
+    with pytest.raises(ValueError, match=r"all\.png: an animal called 'all'.*animals=\{"):
+        find_pairs(tmp_path)
+    pairs, _ = find(tmp_path, animals={"all": "mouse 1"})
+    assert [pair.animal for pair in pairs] == ["mouse 1", "b"]
+    with pytest.raises(ValueError, match=r"b\.png: an animal called 'all'"):
+        find_pairs(tmp_path, animals={"all": "mouse 1", "b": "all"})
+
+
 def test_animals_that_contradict(tmp_path: Path) -> None:
     """No pattern wins by chance, and a misspelt one is no silent leak."""
     write(tmp_path, "a_1.png", "a_1_mask.png")
