@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
@@ -15,7 +14,7 @@ from axonlab.examine import Facts, class_counts, examine, inside_out, is_whole
 from axonlab.io import read_image, read_labels
 from axonlab.micrograph import CLASSES, Micrograph, check_pixel_size, shape_at
 from axonlab.overlap import Overlaps
-from axonlab.pairs import Pair, listed
+from axonlab.pairs import Pair, listed, short_names
 
 KINDS = {
     "unreadable": ("severe", "Export the file again, do what it asks for, or leave the pair out."),
@@ -179,15 +178,6 @@ def _check_arguments(pairs: Sequence[Pair], pixel_size: float, classes: Sequence
     unknown = [name for name in classes if name not in CLASSES]
     if unknown:
         raise ValueError(f"Unknown classes {unknown}, known are {list(CLASSES)}.")
-
-
-def short_names(pairs: Sequence[Pair]) -> list[str]:
-    """Return the paths of the images within the folder that they share."""
-    if not pairs:
-        return []
-    paths = [pair.image.absolute() for pair in pairs]
-    root = os.path.commonpath([path.parent for path in paths])
-    return [path.relative_to(root).as_posix() for path in paths]
 
 
 def _read(

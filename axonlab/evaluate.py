@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -17,7 +18,7 @@ from axonlab import calibration, score
 from axonlab.bootstrap import mean_interval
 from axonlab.micrograph import Micrograph, intensity_range
 from axonlab.models import Model, load_model
-from axonlab.pairs import ALL_ANIMALS, Pair, read_pair
+from axonlab.pairs import ALL_ANIMALS, Pair, listed, read_pair, short_names
 from axonlab.segment import segment
 
 
@@ -155,13 +156,20 @@ def pool(evaluations: Iterable[Evaluation]) -> Evaluation:
     Raises
     ------
     ValueError
-        If there are none, or their classes differ.
+        If there are none, their classes differ, or an image is in several of them.
     """
     parts = list(evaluations)
     if not parts:
         raise ValueError("No evaluations to pool: keep animals for validation, or leave some out.")
     if any(part.classes != parts[0].classes for part in parts):
         raise ValueError(f"Models for different classes: {[part.classes for part in parts]}.")
+    counts = Counter(pair.image for part in parts for pair in part.pairs)
+    twice = [image for image, n in counts.items() if n > 1]
+    if twice:
+        raise ValueError(
+            f"Images that were evaluated several times: {listed(twice)}. Each would count as "
+            "often: let every animal be of one group that is left out."
+        )
     return Evaluation(
         " + ".join(dict.fromkeys(part.model for part in parts)),
         parts[0].classes,
@@ -314,7 +322,9 @@ def card_scores(evaluation: Evaluation, hard: pd.DataFrame) -> dict[str, Any]:
     images = evaluation.images
     change = hard["change"] + hard["amount"].map(" {:+g}".format)
     conditions = hard.assign(change=change).pivot_table("dice", "change", "class", sort=False)
-    images = images.filter(like="dice").set_index(images["animal"] + "/" + images["image"])
+    names = images["animal"] + "/" + images["image"]
+    paths = images["animal"] + "/" + short_names(evaluation.pairs)
+    images = images.filter(like="dice").set_index(paths.where(names.duplicated(keep=False), names))
     return {
         "calibration": evaluation.calibration,
         "dice": evaluation.dice.round(4).to_dict("index"),

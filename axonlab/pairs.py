@@ -184,6 +184,15 @@ def read_pair(pair: Pair) -> tuple[Micrograph, NDArray[np.uint8]]:
     return micrograph, truth
 
 
+def short_names(pairs: Sequence[Pair]) -> list[str]:
+    """Return the paths of the images within the folder that they share."""
+    if not pairs:
+        return []
+    paths = [pair.image.absolute() for pair in pairs]
+    root = os.path.commonpath([path.parent for path in paths])
+    return [path.relative_to(root).as_posix() for path in paths]
+
+
 def _sort(folder: Path) -> tuple[dict[Path, list[Path]], dict[Path, list[_Mask]], list[str]]:
     """Return images and masks by the places of the images, and what cannot be placed."""
     images, masks = defaultdict[Path, list[Path]](list), defaultdict[Path, list[_Mask]](list)

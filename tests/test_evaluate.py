@@ -263,6 +263,30 @@ def test_what_cannot_be_pooled_is_told(evaluation: Evaluation, pairs: list[Pair]
         evaluate.pool([evaluation, other])
 
 
+def test_pooling_an_image_twice_is_told(evaluation: Evaluation, pairs: list[Pair]) -> None:
+    """It would count twice, as when an animal is left out by two groups."""
+    again = evaluate.evaluate(random_model(seed=1), pairs[2:4])
+    with pytest.raises(ValueError, match=rf"several times: .*{pairs[2].image.name}.*of one group"):
+        evaluate.pool([evaluation, again])
+
+
+def test_card_of_images_of_one_name(pairs: list[Pair]) -> None:
+    """An animal may have images of one name in several folders; each keeps its scores."""
+    moved = []
+    for place, pair in zip(("left", "right"), pairs[:2], strict=True):
+        image = pair.image.parent / place / "image.png"
+        image.parent.mkdir()
+        io.write_json(image.with_suffix(".json"), {"PixelSize": [0.2, 0.2]})
+        moved.append(replace(pair, image=pair.image.rename(image)))
+    evaluation = evaluate.evaluate(random_model(), [*moved, pairs[2]])
+    told = evaluate.card_scores(evaluation, robustness(random_model(), pairs[2:3]))["images"]
+    assert list(told) == [
+        "sub-a/sub-a/micr/left/image.png",
+        "sub-a/sub-a/micr/right/image.png",
+        f"{pairs[2].animal}/{pairs[2].image.stem}",
+    ]
+
+
 def test_card_tells_the_scores(evaluation: Evaluation, pairs: list[Pair]) -> None:
     """Plain numbers that JSON keeps: by animal, by image, and under each hard condition."""
     hard = robustness(random_model(), pairs[:1])

@@ -15,10 +15,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from axonlab import plot
-from axonlab.doctor import SEVERITIES, class_balance, short_names
+from axonlab.doctor import SEVERITIES, class_balance
 from axonlab.io import read_image, read_labels
 from axonlab.micrograph import CLASS_COLOURS, CLASSES, UNLABELLED, check_fits, resize, resize_labels
-from axonlab.pairs import Pair
+from axonlab.pairs import Pair, short_names
 from axonlab.widgets.job import plural
 from axonlab.widgets.picture import png
 
