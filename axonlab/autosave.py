@@ -357,9 +357,9 @@ def replay(path: Path, labelling: Labelling) -> str:
     return ""
 
 
-def digest(labels: NDArray[np.uint8]) -> str:
-    """Return the SHA-256 of labels."""
-    return hashlib.sha256(labels.tobytes()).hexdigest()
+def digest(array: NDArray[np.generic]) -> str:
+    """Return the SHA-256 of labels or grey values."""
+    return hashlib.sha256(array.tobytes()).hexdigest()
 
 
 def _lock(folder: Path) -> FileLock:

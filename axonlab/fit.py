@@ -43,6 +43,8 @@ class Fit:
         What else the training depends on, as JSON knows it. Another recipe does not go on with
         this checkpoint.
     seed : int
+    digests : dict of str to str
+        Of the data, by their names: a training does not go on with other data.
 
     Attributes
     ----------
@@ -60,6 +62,7 @@ class Fit:
         learning_rate: float,
         recipe: dict[str, Any],
         seed: int = 0,
+        digests: dict[str, str],
     ) -> None:
         self.make_learner = make_learner
         self.card = card
@@ -69,6 +72,7 @@ class Fit:
         self.job: Job[Path] = Job(self._train)
         everything = recipe | {"learning_rate": learning_rate, "seed": seed}
         self.checkpoint = Checkpoint(self.folder / "checkpoint.pt", everything, seed)
+        self.checkpoint.digests = digests
         if self.checkpoint.path.exists():
             self.checkpoint.read()
 

@@ -14,6 +14,7 @@ from fastai.torch_core import set_seed
 from numpy.typing import NDArray
 
 from axonlab import machine
+from axonlab.autosave import digest
 from axonlab.fit import Fit
 from axonlab.membranes import membrane_block, membrane_learner
 from axonlab.micrograph import MEMBRANE_CLASSES
@@ -128,7 +129,14 @@ def membrane_fit(
     rate = recipe.pop("learning_rate")
     epochs, seed = recipe.pop("epochs"), recipe.pop("seed")
     return Fit(
-        make_learner, card, folder, epochs=epochs, learning_rate=rate, recipe=recipe, seed=seed
+        make_learner,
+        card,
+        folder,
+        epochs=epochs,
+        learning_rate=rate,
+        recipe=recipe,
+        seed=seed,
+        digests={volume.name: digest(volume.pixels), f"truth of {volume.name}": digest(interior)},
     )
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import platform
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -21,13 +19,13 @@ from fastai.callback.schedule import valley
 from fastai.data.core import DataLoaders
 from fastai.learner import Learner
 from fastai.torch_core import set_seed
-from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 from torch import nn
 
 from axonlab import machine
 from axonlab.data import ReadClasses, ReadPixels, axon_block, images_need, read_anew
 from axonlab.estimate import Need, check_memory, memory_need, step_need
+from axonlab.fit import Steps, alone_in, this_machine
 from axonlab.io import write_table
 from axonlab.job import Job
 from axonlab.learn import Checkpoint, StopWhen, axon_learner, transfer
@@ -179,7 +177,7 @@ class Training:
             "images": len(self._split(False)),
             "animals": sorted({pair.animal for pair in self._split(False)}),
             "left_out": list(settings.valid_animals),
-            "machine": f"{platform.machine()}, {os.cpu_count()} cores, {machine.device()}",
+            "machine": this_machine(),
         }
         training |= {k: v for k, v in asdict(settings).items() if k not in _ELSEWHERE}
         network = architecture(settings.size, len(settings.classes))
@@ -295,7 +293,7 @@ class Training:
         Smith 2017, arXiv:1506.01186, as fastai does it.
         """
         with self._alone, TemporaryDirectory() as folder:
-            learner = self._learner([StopWhen(job.stopping), _Steps(job, LR_STEPS)])
+            learner = self._learner([StopWhen(job.stopping), Steps(job, LR_STEPS)])
             learner.path = Path(folder)  # where fastai keeps the weights meanwhile
             with learner.no_bar(), learner.no_logging():
                 learner.lr_find(num_it=LR_STEPS, show_plot=False, suggest_funcs=None)
@@ -371,19 +369,13 @@ class Training:
     def _train(self, job: Job[Path]) -> Path:
         self.check()
         self.folder.mkdir(parents=True, exist_ok=True)
-        try:
-            with FileLock(self.folder / ".lock", timeout=0), self._alone:
-                return self._fit(job)
-        except Timeout as error:
-            raise RuntimeError(
-                f"Another training is running in {self.folder}. Stop it, or restart the kernel "
-                "where its Stop button is gone (every epoch is kept), or choose another name."
-            ) from error
+        with alone_in(self.folder), self._alone:
+            return self._fit(job)
 
     def _fit(self, job: Job[Path]) -> Path:
         self._trained = settings = self.settings
         self.losses = []
-        steps = _Steps(job, settings.epochs * len(self.dls.train))  # makes them before reading
+        steps = Steps(job, settings.epochs * len(self.dls.train))  # makes them before reading
         self.checkpoint.digests = self._read(job)
         learner = self._learner([self.checkpoint, StopWhen(job.stopping), _Watch(self), steps])
         resume = self.checkpoint.path.exists() and not self.overwrite
@@ -428,21 +420,6 @@ class Training:
         if not all(torch.equal(found[name], weights[name].cpu()) for name in found):
             return {}
         return {"scores": before.card.scores, "temperature": before.card.temperature}
-
-
-class _Steps(Callback):
-    """Tell a job how many of its batches are done."""
-
-    order = 65  # after the checkpoint
-
-    def __init__(self, job: Job[Any], total: int) -> None:
-        self.job = job
-        self.total = total
-
-    def after_batch(self) -> None:
-        if self.training:
-            done = self.epoch * self.n_iter + self.iter + 1
-            self.job.report(done, self.total, f"step {done} of {self.total}")
 
 
 class _Watch(Callback):

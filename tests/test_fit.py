@@ -93,6 +93,18 @@ def test_other_settings_do_not_go_on(drawn, tmp_path):
     assert len(fit.history) == 2
 
 
+def test_other_data_do_not_go_on(drawn, tmp_path):
+    """A truth that was corrected since is named; what was trained is kept."""
+    path = fit_of(drawn, tmp_path, epochs=1).go_on().wait()
+    corrected = drawn.interior.copy()
+    corrected[0, :3] = True
+    settings = MembraneSettings(**TINY)
+    fit = membrane_fit(drawn.volume, corrected, settings, tmp_path)
+    with pytest.raises(ValueError, match=f"changed since then: truth of {drawn.volume.name}"):
+        fit.go_on().wait()
+    assert path.exists() and len(fit.history) == 1
+
+
 def test_two_in_one_folder(drawn, tmp_path):
     """A second training in the same folder is told of the first."""
     with alone_in(tmp_path), pytest.raises(RuntimeError, match="Another training is running"):
