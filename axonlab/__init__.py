@@ -13,6 +13,7 @@ warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated", FutureWarn
 
 __version__ = version("axonlab")
 __all__ = [
+    "affinities",
     "agreement",
     "autosave",
     "axondeepseg",
@@ -47,6 +48,7 @@ __all__ = [
     "micrograph",
     "models",
     "networks",
+    "neurites",
     "neuropil",
     "object_scores",
     "objects",
