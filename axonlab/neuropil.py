@@ -101,7 +101,7 @@ def membranes(shape: tuple[int, int, int] = (4, 256, 256), *, seed: int = 0) -> 
     cells = np.where(depth > MEMBRANE_PX / 2, nearest + 1, 0)
     _, numbered = np.unique(np.append(0, cells), return_inverse=True)  # 0 is always there
     cells = numbered[1:].reshape(shape).astype(np.int32)
-    pixels = _draw(cells, depth, look)
+    pixels = draw(cells, depth, look)
     return Sections(Volume(pixels, VOXEL_SIZE_UM, f"phantom membranes {seed}"), cells > 0, cells)
 
 
@@ -112,7 +112,7 @@ def _diagram(
     at = np.indices(shape, np.float32).reshape(3, -1)
     at[0] *= STEP_PX
     for axis, (strength, size) in product((1, 2), _WARPS_PX):
-        at[axis] += strength * _clouds(shape, size, rng).reshape(-1)
+        at[axis] += strength * clouds(shape, size, rng).reshape(-1)
     margin = 2 * CELL_PX
     box = np.array([shape[0] * STEP_PX, shape[1], shape[2]]) + 2 * margin
     n = max(_NEIGHBOURS, int(box.prod() / CELL_PX**3))
@@ -128,18 +128,38 @@ def _diagram(
     return index[:, 0].reshape(shape), border.min(axis=1).reshape(shape).astype(np.float32)
 
 
-def _draw(cells: NDArray[np.int32], depth: Plane, rng: np.random.Generator) -> Plane:
-    """Return grey values, section after section, each with its own stain and noise."""
+def draw(
+    cells: NDArray[np.int32],
+    depth: Plane,
+    rng: np.random.Generator,
+    *,
+    step: float = STEP_PX,
+    membrane: float = MEMBRANE_PX,
+) -> Plane:
+    """Return whole grey values from 0 to 255, each section with its own stain and noise.
+
+    Parameters
+    ----------
+    cells : (Z, Y, X) int32 array
+        Ids; 0 is membrane.
+    depth : (Z, Y, X) float32 array
+        Pixels to the border between two cells.
+    rng : Generator
+    step : float
+        Pixels from a section to the next.
+    membrane : float
+        Thickness of membranes in pixels; with it goes the size of mitochondria.
+    """
     shape = cells.shape
     tone = rng.normal(0, 9, cells.max() + 1).astype(np.float32)[cells]
-    image = _GREYS["interior"] + tone + 10 * _clouds(shape, 12, rng)
+    image = _GREYS["interior"] + tone + 10 * clouds(shape, 12, rng, step)
     fine = rng.standard_normal(shape, dtype=np.float32)
     image += 60 * ndimage.gaussian_filter(fine, (0, 1.2, 1.2))  # microtubules, vesicles
-    for at, shell in _mitochondria(cells, depth, rng):
+    for at, shell in _mitochondria(cells, depth, rng, step, membrane):
         dark = np.where(shell > 0.8, _GREYS["membrane"], _GREYS["mitochondrion"])
         image[at] += np.clip((1.05 - shell) * 8, 0, 1) * (dark - image[at])
-    stain = _GREYS["membrane"] + 15 * _clouds(shape, 20, rng)
-    line = np.exp(-np.square(depth / np.float32(MEMBRANE_PX / 2.4)))
+    stain = _GREYS["membrane"] + 15 * clouds(shape, 20, rng, step)
+    line = np.exp(-np.square(depth / np.float32(membrane / 2.4)))
     image += line * (stain - image)
     image = ndimage.gaussian_filter(image, (0, 0.7, 0.7))
     level = rng.normal(0, 5, (shape[0], 1, 1))
@@ -148,31 +168,57 @@ def _draw(cells: NDArray[np.int32], depth: Plane, rng: np.random.Generator) -> P
 
 
 def _mitochondria(
-    cells: NDArray[np.int32], depth: Plane, rng: np.random.Generator
+    cells: NDArray[np.int32], depth: Plane, rng: np.random.Generator, step: float, membrane: float
 ) -> list[tuple[tuple[NDArray[np.intp], ...], Plane]]:
     """Return voxels of mitochondria, and where they are between centre (0) and outline (1)."""
-    short, long = _MITOCHONDRION_PX
-    places = np.argwhere(depth > short + MEMBRANE_PX / 2)
+    zoom = membrane / MEMBRANE_PX
+    short, long = (zoom * size for size in _MITOCHONDRION_PX)
+    room = _PER_MITOCHONDRION * zoom**3 * STEP_PX / step
+    places = np.argwhere(depth > short + membrane / 2)
     found = []
-    for place in rng.permutation(places)[: rng.poisson(len(places) / _PER_MITOCHONDRION)]:
-        low = np.maximum(place - [int(long / STEP_PX) + 1, int(long) + 2, int(long) + 2], 0)
+    for place in rng.permutation(places)[: rng.poisson(len(places) / room)]:
+        low = np.maximum(place - [int(long / step) + 1, int(long) + 2, int(long) + 2], 0)
         window = tuple(slice(a, 2 * p - a + 1) for a, p in zip(low, place, strict=True))
         z, y, x = (np.indices(cells[window].shape, np.float32).T + (low - place)).T
         turn = rng.uniform(0, np.pi)
         along, across = x * np.cos(turn) + y * np.sin(turn), y * np.cos(turn) - x * np.sin(turn)
-        shell = np.sqrt((along / long) ** 2 + (across / short) ** 2 + (z * STEP_PX / long) ** 2)
+        shell = np.sqrt((along / long) ** 2 + (across / short) ** 2 + (z * step / long) ** 2)
         own = (cells[window] == cells[tuple(place)]) & (shell < 1.05)
         at = tuple(a + b for a, b in zip(np.nonzero(own), low, strict=True))
         found.append((at, shell[own].astype(np.float32)))
     return found
 
 
-def _clouds(shape: tuple[int, ...], size: float, rng: np.random.Generator) -> Plane:
-    """Return smooth noise of unit variance whose hills are `size` pixels wide."""
-    step = max(1, int(size / 3))  # smooth noise needs no full grid
-    steps = np.array([max(1, int(step / STEP_PX)), step, step])
+def clouds(
+    shape: tuple[int, ...], size: float, rng: np.random.Generator, step: float = STEP_PX
+) -> Plane:
+    """Return smooth noise of unit variance whose hills are `size` pixels wide.
+
+    Parameters
+    ----------
+    shape : triple of int
+    size : float
+    rng : Generator
+    step : float
+        Pixels from a section to the next.
+    """
+    apart = max(1, int(size / 3))  # smooth noise needs no full grid
+    steps = np.array([max(1, int(apart / step)), apart, apart])
     nodes = rng.standard_normal([n // s + 4 for n, s in zip(shape, steps, strict=True)])
-    nodes = ndimage.gaussian_filter(nodes, size / steps / [STEP_PX, 1, 1], mode="wrap")
+    nodes = ndimage.gaussian_filter(nodes, size / steps / [step, 1, 1], mode="wrap")
     nodes /= nodes.std()
-    cloud = ndimage.zoom(nodes, steps, order=1)
-    return np.asarray(cloud[: shape[0], : shape[1], : shape[2]], np.float32)
+    cloud = nodes.astype(np.float32)
+    for axis, (n, zoom) in enumerate(zip(shape, steps.tolist(), strict=True)):
+        cloud = _stretched(cloud, axis, n, zoom)
+    return cloud
+
+
+def _stretched(nodes: Plane, axis: int, n: int, zoom: int) -> Plane:
+    """Interpolate n values between nodes of one axis, the first and last of which are its ends."""
+    last = nodes.shape[axis] - 1
+    place = np.arange(n) * (last / max(1, zoom * (last + 1) - 1))
+    low = np.minimum(place.astype(int), last - 1)
+    weight = np.zeros((n, last + 1), np.float32)
+    weight[np.arange(n), low] = low + 1 - place
+    weight[np.arange(n), low + 1] = place - low
+    return np.asarray(np.moveaxis(np.tensordot(weight, nodes, (1, axis)), 0, axis))

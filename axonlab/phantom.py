@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from axonlab.appearance import APPEARANCES, Appearance, render
 from axonlab.micrograph import CLASS_COLOURS, CLASSES, Micrograph, check_pixel_size
+from axonlab.neurites import neurites as neurites
 from axonlab.neuropil import membranes as membranes
 from axonlab.omezarr import (
     Region,
