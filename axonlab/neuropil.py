@@ -207,18 +207,19 @@ def clouds(
     nodes = rng.standard_normal([n // s + 4 for n, s in zip(shape, steps, strict=True)])
     nodes = ndimage.gaussian_filter(nodes, size / steps / [step, 1, 1], mode="wrap")
     nodes /= nodes.std()
-    cloud = nodes.astype(np.float32)
+    cloud: Plane = nodes.astype(np.float32)
     for axis, (n, zoom) in enumerate(zip(shape, steps.tolist(), strict=True)):
         cloud = _stretched(cloud, axis, n, zoom)
     return cloud
 
 
 def _stretched(nodes: Plane, axis: int, n: int, zoom: int) -> Plane:
-    """Interpolate n values between nodes of one axis, the first and last of which are its ends."""
+    """Interpolate along an axis; of `zoom` values for each node, the first n are returned."""
     last = nodes.shape[axis] - 1
     place = np.arange(n) * (last / max(1, zoom * (last + 1) - 1))
     low = np.minimum(place.astype(int), last - 1)
     weight = np.zeros((n, last + 1), np.float32)
     weight[np.arange(n), low] = low + 1 - place
     weight[np.arange(n), low + 1] = place - low
-    return np.asarray(np.moveaxis(np.tensordot(weight, nodes, (1, axis)), 0, axis))
+    stretched: Plane = np.moveaxis(np.tensordot(weight, nodes, (1, axis)), 0, axis)
+    return stretched
