@@ -56,6 +56,34 @@ def build(architecture: Mapping[str, Any]) -> nn.Module:
     return ARCHITECTURES[architecture["class"]](**arguments)
 
 
+def anisotropic_strides(
+    voxel_size: Sequence[float], levels: int
+) -> tuple[tuple[int, int, int], ...]:
+    """Return strides of a `UNet` in three dimensions that suit the shape of voxels.
+
+    Parameters
+    ----------
+    voxel_size : triple of float
+        Distance of sections, height and width of a voxel.
+    levels : int
+        Of the network; strides are one fewer.
+
+    Returns
+    -------
+    tuple of triple of int
+        2 along y and x; 2 along z too from where voxels are less than twice as long as wide.
+
+    Examples
+    --------
+    >>> anisotropic_strides((0.03, 0.006, 0.006), levels=4)
+    ((1, 2, 2), (1, 2, 2), (2, 2, 2))
+    """
+    z, y, x = voxel_size
+    ratios = [z / max(y, x) / 2**level for level in range(levels - 1)]
+    first = next((level for level, ratio in enumerate(ratios) if ratio < 2), len(ratios))
+    return tuple((1 if level < first else 2, 2, 2) for level in range(levels - 1))
+
+
 class UNet(nn.Module):
     """U-Net in two or three dimensions whose receptive field is known exactly.
 
@@ -74,6 +102,9 @@ class UNet(nn.Module):
         the number of dimensions. 2 along y and x by default. Along an axis that is not pooled
         below a level, that level's kernels are 1 wide: anisotropic volumes are mixed
         along z only where their voxels have become as long as they are wide.
+    residual : bool
+        Let the second convolution of every two add to what the first gives: no more weights, and
+        the same reach.
 
     Attributes
     ----------
@@ -85,7 +116,8 @@ class UNet(nn.Module):
 
     Notes
     -----
-    Ronneberger, Fischer & Brox 2015, arXiv:1505.04597.
+    Ronneberger, Fischer & Brox 2015, arXiv:1505.04597; in three dimensions and residual as in Lee
+    et al. 2017, arXiv:1706.00120.
     """
 
     def __init__(
@@ -94,6 +126,7 @@ class UNet(nn.Module):
         in_channels: int = 1,
         features: Sequence[int] = FEATURES,
         strides: Sequence[Sequence[int]] | None = None,
+        residual: bool = False,
     ) -> None:
         super().__init__()
         if len(features) > MAX_LEVELS:
@@ -113,12 +146,13 @@ class UNet(nn.Module):
 
         inputs = [in_channels, *features[:-1]]
         self.down = nn.ModuleList(
-            _two_convolutions(*io, k) for *io, k in zip(inputs, features, self.kernels, strict=True)
+            _two_convolutions(*io, k, residual)
+            for *io, k in zip(inputs, features, self.kernels, strict=True)
         )
         self.pool = nn.ModuleList(pool(step) for step in steps)
         self.narrow = nn.ModuleList(conv(low, high, 1) for high, low in pairwise(features))
         self.up = nn.ModuleList(
-            _two_convolutions(2 * f, f, k)
+            _two_convolutions(2 * f, f, k, residual)
             for f, k in zip(features[:-1], self.kernels[:-1], strict=True)
         )
         self.head = conv(features[0], n_classes, 1)
@@ -159,7 +193,19 @@ class UNet(nn.Module):
         return -(-context // stride) * stride
 
 
-def _two_convolutions(inputs: int, outputs: int, kernel: tuple[int, ...]) -> nn.Sequential:
+class Residual(nn.Sequential):
+    """Two convolutions with batch norm and ReLU, the second of which adds to the first."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the sum, after a ReLU."""
+        convolve, norm, relu, convolve_again, norm_again, relu_again = self
+        x = relu(norm(convolve(x)))
+        return relu_again(x + norm_again(convolve_again(x)))
+
+
+def _two_convolutions(
+    inputs: int, outputs: int, kernel: tuple[int, ...], residual: bool
+) -> nn.Sequential:
     conv = nn.Conv2d if len(kernel) == 2 else nn.Conv3d
     norm = nn.BatchNorm2d if len(kernel) == 2 else nn.BatchNorm3d
     padding = tuple(k // 2 for k in kernel)
@@ -170,7 +216,7 @@ def _two_convolutions(inputs: int, outputs: int, kernel: tuple[int, ...]) -> nn.
             norm(outputs),
             nn.ReLU(inplace=True),
         ]
-    return nn.Sequential(*layers)
+    return (Residual if residual else nn.Sequential)(*layers)
 
 
 def _repeat(x: Tensor, step: tuple[int, ...]) -> Tensor:

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save as save_tensors
 from torch import nn
 
-from axonlab.networks import SIZES, Ensemble, UNet, architecture, build
+from axonlab.networks import SIZES, Ensemble, UNet, anisotropic_strides, architecture, build
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -62,6 +62,31 @@ def test_stride_and_halo_against_brute_force(
         reached = torch.nonzero(x.grad.abs().sum(others)).flatten()
         context = max(first - int(reached.min()), int(reached.max()) - (first + step - 1))
         assert halo - step < context <= halo
+
+
+def test_residual_networks_reach_as_far() -> None:
+    """The sum needs no weights and no context of its own, and takes part."""
+    plain, other = (
+        UNet(2, features=(2, 3), strides=((1, 2, 2),), residual=r) for r in (False, True)
+    )
+    other.load_state_dict(plain.state_dict())
+    assert plain.halo == other.halo and plain.stride == other.stride
+    x = torch.rand(1, 1, 3, 8, 8)
+    assert not torch.allclose(plain(x), other(x))
+    for first, second in zip(plain.down, other.down, strict=True):
+        x = first(x) * 0 + second(x)  # of equal shapes
+    inner = other.down[0]
+    with torch.no_grad():
+        inner[4].weight.zero_()  # of the norm after the second convolution: it adds nothing
+    image = torch.rand(1, 1, 3, 8, 8)
+    torch.testing.assert_close(inner(image), inner[2](inner[1](inner[0](image))))
+
+
+def test_strides_for_voxels() -> None:
+    """Sections are pooled from where voxels have become cubes, if they do."""
+    assert anisotropic_strides((0.01, 0.01, 0.01), 3) == ((2, 2, 2),) * 2
+    assert anisotropic_strides((0.05, 0.004, 0.004), 4) == ((1, 2, 2),) * 3
+    assert anisotropic_strides((0.03, 0.01, 0.01), 3) == ((1, 2, 2), (2, 2, 2))
 
 
 @pytest.mark.parametrize(("features", "strides"), NETWORKS)
