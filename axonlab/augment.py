@@ -49,11 +49,12 @@ def sample(x: Tensor, grid: Tensor, mode: str) -> Tensor:
 
 
 def random_intensity(x: Tensor, strength: float = 1.0) -> Tensor:
-    """Vary gamma, contrast, brightness, blur and noise of normalised images (n, 1, H, W).
+    """Vary gamma, contrast, brightness, blur and noise of normalised images.
 
     Parameters
     ----------
-    x : (n, 1, H, W) tensor
+    x : (n, channels, H, W) tensor
+        Channels, such as sections, are varied alike.
     strength : float
         Of all but the blur; 0 is none. Where grey values tell classes apart, little is better.
     """
@@ -73,6 +74,7 @@ def _blur(x: Tensor, sigma: float) -> Tensor:
     offsets = torch.arange(-radius, radius + 1, device=x.device)
     kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
     kernel = (kernel / kernel.sum()).reshape(1, 1, 1, -1)
+    planes = x.reshape(-1, 1, *x.shape[-2:])
     for k, pad in ((kernel, (radius, radius, 0, 0)), (kernel.mT, (0, 0, radius, radius))):
-        x = functional.conv2d(functional.pad(x, pad, mode="reflect"), k)
-    return x
+        planes = functional.conv2d(functional.pad(planes, pad, mode="reflect"), k)
+    return planes.reshape(x.shape)

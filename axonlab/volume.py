@@ -14,7 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from axonlab.formats import existing, read_plane
-from axonlab.micrograph import Micrograph, check_finite, check_pixel_size
+from axonlab.micrograph import (
+    Micrograph,
+    check_finite,
+    check_pixel_size,
+    intensity_range,
+    normalise,
+)
 from axonlab.plane import grey
 
 AXES = ("sections", "rows", "columns")
@@ -289,6 +295,24 @@ def check_same_sections(images: Mapping[int, Path], masks: Mapping[int, Path]) -
                 f"{have[alone[0]].parent}: {len(images)} sections and {len(masks)} masks; sections "
                 f"{_listed(alone)} have no {name}. Add it, or leave these sections out."
             )
+
+
+def normalise_sections(volume: Volume) -> NDArray[np.float32]:
+    """Return grey values of which each section is normalised by its own percentiles.
+
+    So networks for volumes see them, in training and after it: a section that is darker than the
+    others, or blank, does not differ from them by its level.
+
+    Parameters
+    ----------
+    volume : Volume
+
+    Returns
+    -------
+    (Z, Y, X) float32 array
+        See `axonlab.micrograph.normalise`.
+    """
+    return np.stack([normalise(plane, *intensity_range(plane)) for plane in volume.pixels])
 
 
 def check_same_shape(volume: Volume, truth: NDArray[np.generic]) -> None:
