@@ -87,6 +87,7 @@ __all__ = [
     "training",
     "validity",
     "volume",
+    "volume_blocks",
     "warping",
     "widgets",
     "window_net",

@@ -1,0 +1,535 @@
+"""Networks for the neurons of a volume: fastai blocks of patches in three dimensions, a learner."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import permutations, product
+from typing import Any
+
+import numpy as np
+import torch
+from fastai.callback.channelslast import ChannelsLast
+from fastai.callback.core import Callback
+from fastai.data.block import DataBlock, TransformBlock
+from fastai.data.core import DataLoaders
+from fastai.data.transforms import FuncSplitter
+from fastai.learner import Learner, Metric
+from fastai.vision.augment import RandTransform
+from fastai.vision.core import TensorImageBW, TensorMask
+from fastcore.foundation import L
+from fasttransform import Transform
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from axonlab.affinities import NEAREST, affinity_targets, boundary_targets, check_offsets
+from axonlab.augment import random_intensity
+from axonlab.learn import Autocast
+from axonlab.micrograph import UNLABELLED
+from axonlab.neurites import DEFECTS
+from axonlab.score import dice_column
+from axonlab.volume import AXES, Volume, check_same_shape, normalise_sections
+
+RAREST = 0.02
+"""Share below which voxels of a target do not count more yet, the rarer they are."""
+
+SLIP_PX = 12
+"""By how many pixels at most a section is put beside its place, along each axis."""
+
+CONTRASTS = (0.2, 0.7)
+"""Of dark sections, as a share of the usual one."""
+
+Source = tuple[Volume, NDArray[np.integer[Any]]]
+Slab = slice | tuple[slice, ...]
+Shape = tuple[int, int, int]
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Part of a volume, ready for patches.
+
+    Parameters
+    ----------
+    pixels : (Z, Y, X) float32 array
+        Of normalised sections.
+    truth : (Z, Y, X) integer array
+        Instances, or boundaries.
+    voxel_size : triple of float
+        Patches are turned so that only axes of equal voxels change places.
+    is_valid : bool
+        Whether it is a patch for validation, and not what patches are cut from.
+    """
+
+    pixels: NDArray[np.float32]
+    truth: NDArray[np.integer[Any]]
+    voxel_size: tuple[float, float, float]
+    is_valid: bool
+
+
+def volume_block(
+    *,
+    valid: Slab,
+    offsets: Sequence[Sequence[int]] = NEAREST,
+    patch: Shape = (16, 96, 96),
+    patches: int = 128,
+    valid_patches: int = 8,
+    defects: float = 0.05,
+    grey_variation: float = 0.5,
+) -> DataBlock:
+    """Return the DataBlock for training on affinities, from a pair of volume and instances.
+
+    Training sees random patches (1, Z, Y, X), mirrored and turned at random as voxels allow, with
+    targets (n_offsets, Z, Y, X): see `axonlab.affinities.affinity_targets`, which is applied
+    to the patch as the network sees it. Validation sees patches of its own slab, unchanged.
+
+    Parameters
+    ----------
+    valid : slice or tuple of slice
+        The slab for validation, cut along one axis: ``np.s_[140:]`` are sections from 140 on,
+        ``np.s_[:, :, 200:]`` columns from 200 on.
+    offsets : sequence of triple of int
+        Of the affinities, in voxels.
+    patch : triple of int
+        Sections, rows and columns of a patch; multiples of the strides of the network.
+    patches, valid_patches : int
+        In an epoch; those for validation are spread evenly, and may be fewer if the slab is small.
+    defects : float
+        Share of sections that are made dark, blank or misaligned in training; the truth goes on
+        through the first two, and is displaced with misaligned ones. 0 suits volumes that were
+        not cut into sections.
+    grey_variation : float
+        How strongly grey values are varied, see `axonlab.augment.random_intensity`; 0 is not.
+
+    Raises
+    ------
+    ValueError
+        If the offsets are not as they should be; with a source, if volume and instances do not
+        belong together, hold no neuron, or are smaller than a patch.
+
+    Examples
+    --------
+    ``volume_block(valid=np.s_[140:]).dataloaders((volume, instances), bs=2)``
+    """
+    steps = check_offsets(offsets)
+
+    def parts(source: Source) -> list[Part]:
+        volume, instances = source
+        truth = check_instances(volume, instances)
+        return _parts(volume, truth, volume.voxel_size, valid, patch, (patches, valid_patches))
+
+    def targets(truth: Array) -> Array:
+        return affinity_targets(truth, steps)
+
+    return _block(parts, RandomBox(patch, lambda x: x[None], targets, defects), grey_variation)
+
+
+def section_block(
+    *,
+    valid: Slab,
+    sections: int = 3,
+    thickness: float = 2.0,
+    across_sections: int = 1,
+    patch: int = 192,
+    patches: int = 128,
+    valid_patches: int = 16,
+    defects: float = 0.05,
+    grey_variation: float = 0.5,
+) -> DataBlock:
+    """Return the DataBlock for training on boundaries of a section seen with its neighbours.
+
+    Patches (sections, Y, X) have the boundaries of the middle section, (1, Y, X), for a target: a
+    network in two dimensions with `sections` input channels and one output.
+
+    Parameters
+    ----------
+    valid : slice or tuple of slice
+        As for `volume_block`.
+    sections : int
+        How many the network sees, an odd number.
+    thickness, across_sections : float, int
+        See `axonlab.affinities.boundary_targets`, which is applied to the whole volume.
+    patch : int
+        Side in pixels.
+    patches, valid_patches, defects, grey_variation : int, int, float, float
+        As for `volume_block`.
+
+    Raises
+    ------
+    ValueError
+        If the number of sections is even; and as for `volume_block`.
+
+    Notes
+    -----
+    Zeng, Wu & Ji 2017, doi:10.1093/bioinformatics/btx188, with 1, 3 and 5 sections.
+    """
+    if sections < 1 or sections % 2 == 0:
+        raise ValueError(f"sections is {sections}, expected 1, 3 or another odd number.")
+    box = (sections, patch, patch)
+
+    def parts(source: Source) -> list[Part]:
+        volume, instances = source
+        truth = boundary_targets(check_instances(volume, instances), thickness, across_sections)
+        size = (math.inf, *volume.voxel_size[1:])  # sections stay sections
+        return _parts(volume, truth, size, valid, box, (patches, valid_patches))
+
+    def targets(truth: Array) -> Array:
+        return truth[sections // 2, None]
+
+    return _block(parts, RandomBox(box, lambda x: x, targets, defects), grey_variation)
+
+
+def volume_learner(
+    dls: DataLoaders, network: nn.Module, *, balanced: bool = True, **kwargs: Any
+) -> Learner:
+    """Return a learner that trains a network on affinities or boundaries.
+
+    Parameters
+    ----------
+    dls : DataLoaders
+        From `volume_block`, or from `section_block`.
+    network : Module
+        With an output for every offset, or one for boundaries; it is trained itself, not a copy.
+        A `axonlab.networks.UNet` whose strides are those of `axonlab.networks.anisotropic_strides`
+        for `volume_block`; in two dimensions for `section_block`.
+    balanced : bool
+        Let what is of the same neuron and what is not, or boundary and interior, count the same,
+        see `BalancedEntropy`. Otherwise each voxel counts the same.
+    **kwargs
+        For `fastai.learner.Learner`.
+    """
+    is_flat = any(isinstance(layer, nn.Conv2d) for layer in network.modules())
+    names = {0: "interior", 1: "boundary"} if is_flat else {1: "together", 0: "apart"}
+    return Learner(
+        dls,
+        network,
+        loss_func=BalancedEntropy(balanced),
+        metrics=[TargetDice(value, name) for value, name in names.items()],
+        cbs=[
+            *([ChannelsLast()] if is_flat else []),
+            Autocast(),
+            Fits(),
+            *L(kwargs.pop("cbs", None)),
+        ],
+        **kwargs,
+    )
+
+
+class BalancedEntropy(nn.Module):
+    """Binary cross-entropy of known voxels, in which both answers can count the same.
+
+    Parameters
+    ----------
+    balanced : bool
+        Whether in every channel of a batch both answers count the same, unless one of them is
+        rarer than `RAREST`; and all channels count the same.
+    """
+
+    def __init__(self, balanced: bool = True) -> None:
+        super().__init__()
+        self.balanced = balanced
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Return the loss of (n, channels, …) logits against 0, 1 and, for unknown, 255."""
+        logits, target = logits.as_subclass(Tensor).float(), target.as_subclass(Tensor)
+        if logits.shape != target.shape:
+            raise ValueError(
+                f"The network gives {tuple(logits.shape)} for targets {tuple(target.shape)} (n, "
+                "channels, …). Make it with an output for every offset, or one for boundaries."
+            )
+        entropy = functional.binary_cross_entropy_with_logits(
+            logits, (target == 1).float(), reduction="none"
+        )
+        weights = (target != UNLABELLED).float()
+        if self.balanced:
+            axes = [axis for axis in range(target.ndim) if axis != 1]
+            known = weights.sum(axes, keepdim=True).clamp(min=1)
+            for answer in (0, 1):
+                is_answer = target == answer
+                share = (is_answer.sum(axes, keepdim=True) / known).clamp(min=RAREST)
+                weights = torch.where(is_answer, 1 / (share * known), weights)
+        return (weights * entropy).sum() / weights.sum().clamp(min=1e-12)
+
+
+class TargetDice(Metric):
+    """Dice of one answer, pooled over all known voxels of the validation set and all channels."""
+
+    def __init__(self, answer: int, answer_name: str) -> None:
+        self.answer = answer
+        self.answer_name = answer_name
+
+    def reset(self) -> None:
+        """Forget all batches."""
+        self.common = self.total = 0
+
+    def accumulate(self, learn: Learner) -> None:
+        """Add a batch."""
+        target = learn.y.as_subclass(Tensor)
+        predicted = ((learn.pred.as_subclass(Tensor) > 0) == bool(self.answer)) & (
+            target != UNLABELLED
+        )
+        truth = target == self.answer
+        self.common += int((predicted & truth).sum())
+        self.total += int(predicted.sum() + truth.sum())
+
+    @property
+    def value(self) -> float | None:
+        """Dice so far, None where the answer is given nowhere."""
+        return 2 * self.common / self.total if self.total else None
+
+    @property
+    def name(self) -> str:
+        """Column name in fastai's log."""
+        return dice_column(self.answer_name)
+
+
+class Fits(Callback):
+    """Refuse patches whose sides are no multiples of the strides of the network, or too thin.
+
+    Notes
+    -----
+    Of convolutions over two sections, which deep levels make of thin patches, torch 2.15 computes
+    gradients from memory that was never written, on processors and in bfloat16.
+    """
+
+    def before_batch(self) -> None:
+        """Look at the batch."""
+        stride = self.model.stride
+        sides = tuple(self.x.shape[2:])
+        if len(sides) != len(stride) or any(n % s for n, s in zip(sides, stride, strict=True)):
+            raise ValueError(
+                f"Patches of {sides} for a network whose strides are {stride}. Take a patch whose "
+                "sides are multiples of them, of as many dimensions as the network has."
+            )
+        if len(sides) == 3 and stride[0] > 1 and sides[0] < 3 * stride[0]:
+            raise ValueError(
+                f"Patches of {sides[0]} sections for a network that pools {stride[0]} into one: "
+                "its deepest level would see fewer than three. Take patches of at least 3 times "
+                "the stride."
+            )
+
+
+class RandomBox(RandTransform):
+    """Cut the same box from pixels and truth, make targets of it; for training, vary both.
+
+    Boxes are cut anywhere, mirrored and turned so that only voxels of equal size change places,
+    and some of their sections are spoilt. For validation nothing is changed.
+
+    Parameters
+    ----------
+    patch : triple of int
+    channels, targets : callable
+        Make input channels of the pixels of a box, and targets of its truth.
+    defects : float
+        Share of sections that are spoilt.
+    """
+
+    order = 1
+    split_idx = None  # for training and validation
+
+    def __init__(
+        self,
+        patch: Shape,
+        channels: Callable[[Array], Array],
+        targets: Callable[[Array], Array],
+        defects: float,
+    ) -> None:
+        super().__init__()
+        self.patch = patch
+        self.channels = channels
+        self.targets = targets
+        self.defects = defects
+
+    def before_call(self, b: tuple[Tensor, Tensor], split_idx: int) -> None:
+        """Draw what happens to both pixels and truth."""
+        self.do = True
+        shape = tuple(b[0].shape)
+        self.axes, self.mirrored, self.faults = (0, 1, 2), (), {}
+        if not split_idx:
+            turns = _turns(shape, self.patch, b[0].voxel_size)
+            self.axes = turns[_draw(len(turns))]
+            self.mirrored = tuple(axis for axis in range(3) if _draw(2))
+        # axis axes[i] of the volume becomes axis i of the patch
+        self.side = [self.patch[self.axes.index(axis)] for axis in range(3)]
+        self.corner = [_draw(n - side + 1) for n, side in zip(shape, self.side, strict=True)]
+        if not split_idx:
+            spoilt = torch.nonzero(torch.rand(self.side[0]) < self.defects).flatten().tolist()
+            self.faults = {z: DEFECTS[_draw(len(DEFECTS))] for z in spoilt}
+        self.slips = {
+            z: [
+                min(max(low + _draw(2 * SLIP_PX + 1) - SLIP_PX, 0), n - side)
+                for low, n, side in zip(self.corner[1:], shape[1:], self.side[1:], strict=True)
+            ]
+            for z, kind in self.faults.items()
+            if kind == "misaligned"
+        }
+        low, high = CONTRASTS
+        self.contrasts = {
+            z: 0.0 if kind == "missing" else low + (high - low) * float(torch.rand(()))
+            for z, kind in self.faults.items()
+            if kind != "misaligned"
+        }
+
+    def encodes(self, x: TensorImageBW) -> TensorImageBW:
+        """Return the channels of the box."""
+        box = self._cut(x)
+        for z, contrast in self.contrasts.items():
+            box[z] *= contrast
+        return TensorImageBW(torch.from_numpy(self.channels(self._turned(box)).copy()))
+
+    def encodes(self, x: TensorMask) -> TensorMask:  # noqa: F811  (fastai dispatches on the type)
+        """Return the targets of the box."""
+        return TensorMask(torch.from_numpy(self.targets(self._turned(self._cut(x))).copy()))
+
+    def _cut(self, x: Tensor) -> Array:
+        whole = np.asarray(x)
+        box = whole[tuple(slice(a, a + n) for a, n in zip(self.corner, self.side, strict=True))]
+        box = box.copy()
+        _, height, width = self.side
+        for z, (y, x0) in self.slips.items():
+            box[z] = whole[self.corner[0] + z, y : y + height, x0 : x0 + width]
+        return box
+
+    def _turned(self, box: Array) -> Array:
+        return np.flip(box.transpose(self.axes), self.mirrored)
+
+
+class VaryGrey(RandTransform):
+    """Vary the grey values of patches, those of all sections alike, for training."""
+
+    split_idx = 0
+
+    def __init__(self, strength: float) -> None:
+        super().__init__()
+        self.strength = strength
+
+    def encodes(self, x: TensorImageBW) -> TensorImageBW:
+        """Vary a batch."""
+        sections = x.as_subclass(Tensor).reshape(len(x), -1, *x.shape[-2:])
+        return TensorImageBW(random_intensity(sections, self.strength).reshape(x.shape))
+
+
+def check_instances(volume: Volume, instances: NDArray[np.integer[Any]]) -> NDArray[np.int32]:
+    """Return the neurons of a volume as int32 ids, or raise ValueError if they are not its own.
+
+    Parameters
+    ----------
+    volume : Volume
+    instances : (Z, Y, X) integer array
+        0 is no neuron, and what is negative unknown.
+    """
+    check_same_shape(volume, instances)
+    if instances.dtype.kind not in "iu":
+        raise ValueError(
+            f"{volume.name}: instances of type {instances.dtype}, expected integer ids. Number the "
+            "neurons first; masks of membranes are for axonlab.membranes.membrane_block."
+        )
+    highest = int(instances.max())
+    if highest < 1:
+        raise ValueError(
+            f"{volume.name}: the instances hold no neuron: their highest id is {highest}. Check "
+            "what was read."
+        )
+    if instances.dtype.kind == "i":
+        instances = np.maximum(instances, -1)
+    if highest <= np.iinfo(np.int32).max:
+        return instances.astype(np.int32)
+    ids, place = np.unique(instances, return_inverse=True)
+    numbers = np.where(ids < 0, -1, np.cumsum(ids > 0)).astype(np.int32)
+    return np.asarray(numbers[place].reshape(instances.shape))
+
+
+def _block(
+    parts: Callable[[Source], list[Part]], cut: RandomBox, grey_variation: float
+) -> DataBlock:
+    return DataBlock(
+        blocks=(
+            TransformBlock(type_tfms=Transform(_pixels)),
+            TransformBlock(type_tfms=Transform(_truth)),
+        ),
+        get_items=parts,
+        splitter=FuncSplitter(lambda part: part.is_valid),
+        item_tfms=cut,
+        batch_tfms=VaryGrey(grey_variation) if grey_variation else None,
+    )
+
+
+def _parts(
+    volume: Volume,
+    truth: NDArray[np.integer[Any]],
+    size: tuple[float, float, float],
+    valid: Slab,
+    patch: Shape,
+    patches: tuple[int, int],
+) -> list[Part]:
+    """Return what training patches are cut from, as often as they are, and those for validation."""
+    before, slab, after = _slabs(volume, valid)
+    pixels = normalise_sections(volume)
+    places = [at for at in (before, after) if _fits(truth[at].shape, patch)]
+    if not places or not _fits(truth[slab].shape, patch):
+        raise ValueError(
+            f"{volume.name}: of {truth.shape} voxels ({', '.join(AXES)}), {truth[slab].shape} for "
+            f"validation, which leaves no room for patches of {patch} in both it and the rest. "
+            "Take smaller patches, or another slab."
+        )
+    sizes = np.array([truth[at].size for at in places])
+    shares = np.diff(np.round(np.cumsum(sizes) / sizes.sum() * patches[0]).astype(int), prepend=0)
+    found = []
+    for at, n in zip(places, shares.tolist(), strict=True):
+        found += [Part(pixels[at], truth[at], size, False)] * n
+    starts = [range(0, n - p + 1, p) for n, p in zip(truth[slab].shape, patch, strict=True)]
+    corners = list(product(*starts))
+    chosen = np.linspace(0, len(corners) - 1, min(patches[1], len(corners))).round().astype(int)
+    for i in chosen.tolist():
+        at = tuple(slice(c, c + p) for c, p in zip(corners[i], patch, strict=True))
+        found.append(Part(pixels[slab][at], truth[slab][at], size, True))
+    return found
+
+
+def _slabs(volume: Volume, valid: Slab) -> tuple[tuple[slice, ...], ...]:
+    """Return where the voxels before, in and after a slab are."""
+    shape = volume.pixels.shape
+    given = valid if isinstance(valid, tuple) else (valid,)
+    cuts = [*given, *[slice(None)] * (3 - len(given))]
+    bounds = [cut.indices(n)[:2] for cut, n in zip(cuts, shape, strict=False)]
+    axes = [axis for axis, both in enumerate(bounds) if both != (0, shape[axis])]
+    if len(cuts) != 3 or len(axes) != 1 or any(cut.step not in (None, 1) for cut in cuts):
+        raise ValueError(
+            f"{volume.name}: valid is {valid} of {shape} voxels ({', '.join(AXES)}), expected a "
+            "slab cut along one axis, such as np.s_[20:] or np.s_[:, 200:], with some left to "
+            "train on."
+        )
+    (axis,) = axes
+    low, high = bounds[axis]
+    every = [slice(None)] * axis
+    return tuple((*every, slice(*ends)) for ends in ((0, low), (low, max(low, high)), (high, None)))
+
+
+def _fits(shape: tuple[int, ...], patch: Shape) -> bool:
+    return all(n >= side for n, side in zip(shape, patch, strict=True))
+
+
+def _turns(
+    shape: tuple[int, ...], patch: Shape, voxel_size: tuple[float, float, float]
+) -> list[tuple[int, ...]]:
+    """Return the orders of axes in which a patch can be cut."""
+    return [
+        axes
+        for axes in permutations(range(3))
+        if all(voxel_size[axis] == size for axis, size in zip(axes, voxel_size, strict=True))
+        and all(shape[axis] >= n for axis, n in zip(axes, patch, strict=True))
+    ]
+
+
+def _draw(n: int) -> int:
+    return int(torch.randint(n, ()))
+
+
+def _pixels(part: Part) -> TensorImageBW:
+    return TensorImageBW(torch.from_numpy(part.pixels), voxel_size=part.voxel_size)
+
+
+def _truth(part: Part) -> TensorMask:
+    return TensorMask(torch.from_numpy(part.truth))
