@@ -88,6 +88,7 @@ __all__ = [
     "validity",
     "volume",
     "volume_blocks",
+    "volume_learn",
     "warping",
     "widgets",
     "window_net",

@@ -211,3 +211,14 @@ def test_instances_of_a_file(tmp_path):
         volume.read_instances(path)
     with pytest.raises(FileNotFoundError):
         volume.read_instances(tmp_path / "none.h5")
+
+
+def test_sections_are_normalised_one_by_one():
+    """A darker section is like the others, a blank one is 0 everywhere."""
+    rng = np.random.default_rng(0)
+    plane = rng.uniform(0, 200, (40, 50))
+    pixels = np.stack([plane, 0.3 * plane + 5, np.zeros_like(plane)])
+    found = volume.normalise_sections(Volume(pixels, (0.05, 0.004, 0.004)))
+    assert found.dtype == np.float32 and not found[2].any()
+    np.testing.assert_allclose(found[0], found[1], atol=1e-5)
+    assert abs(np.median(found[0]) - 0.5) < 0.1
