@@ -132,6 +132,7 @@ class Training:
         for derived in ("dls", "card", "need"):
             self.__dict__.pop(derived, None)
         recipe = {k: v for k, v in asdict(settings).items() if k not in _NO_NEW_RECIPE}
+        recipe["valid_animals"] = sorted(settings.valid_animals)
         recipe["images"] = [pair.image.name for pair in self.pairs]
         path = self.folder / "checkpoint.pt"
         self.checkpoint = Checkpoint(path, recipe, settings.seed, settings.patience)

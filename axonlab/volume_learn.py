@@ -130,8 +130,8 @@ class Fits(Callback):
 
     Notes
     -----
-    Of convolutions over two sections, which deep levels make of thin patches, torch 2.15 computes
-    gradients from memory that was never written, on processors and in bfloat16.
+    Of convolutions over two sections, which deep levels make of thin patches, torch 2.15 gave wrong
+    gradients on processors in bfloat16: not finite, or huge, and different from run to run.
     """
 
     def before_batch(self) -> None:

@@ -91,8 +91,8 @@ class TrainWidget(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no t
             self.training.settings = replace(self.training.settings, **self._refused)
         except (ValueError, RuntimeError) as error:
             self._say_problem(error)
-            for button in (self.start, self.anew, self.search, self.preview):
-                button.disabled = True
+            for control in (self.start, self.anew, self.search, self.preview):
+                control.disabled = True
             return
         self._refused.clear()
         self._show_needs()
