@@ -40,6 +40,7 @@ bench: $(INSTALLED)
 	$(BIN)/python tests/benchmarks/bench_explore.py
 	$(BIN)/python tests/benchmarks/bench_slide.py
 	$(BIN)/python tests/benchmarks/bench_membranes.py
+	$(BIN)/python tests/benchmarks/bench_neurites.py
 
 # retrains the models that come with axonlab: some hours each on two cores, but every epoch is kept
 models: $(INSTALLED)

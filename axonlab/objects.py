@@ -13,6 +13,10 @@ from skimage.segmentation import relabel_sequential, watershed
 
 from axonlab.cells import label_cells as label_cells
 from axonlab.micrograph import CLASSES, check_pixel_size, check_plane
+from axonlab.neurite_objects import BoundaryWatershed as BoundaryWatershed
+from axonlab.neurite_objects import MeanAffinity as MeanAffinity
+from axonlab.neurite_objects import MutexWatershed as MutexWatershed
+from axonlab.neurite_objects import label_neurites as label_neurites
 
 MAX_NECK = 0.7
 """Width of a neck, relative to the narrower of the two parts it joins, that separates axons.

@@ -25,8 +25,8 @@ from axonlab.io import write_bytes
 if TYPE_CHECKING:
     from distributed import Client
 
-Tile = tuple[int, int]
-"""Row and column of a tile among the tiles."""
+Tile = tuple[int, ...]
+"""Row and column of a tile among the tiles; of a block of a volume, its section before them."""
 
 Record = Mapping[str, NDArray[Any]]
 """What is known of a tile after a stage."""
@@ -205,7 +205,7 @@ class Stage:
         return [tile for tile in tiles if self._record(tile).is_file()]
 
     def _record(self, tile: Tile) -> Path:
-        return self.folder / f"{tile[0]}_{tile[1]}-{self.key[:12]}.npz"
+        return self.folder / f"{'_'.join(map(str, tile))}-{self.key[:12]}.npz"
 
 
 def _results(

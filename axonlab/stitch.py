@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -13,8 +14,8 @@ from scipy.sparse.csgraph import connected_components
 
 Ints = NDArray[np.int64]
 Labels = NDArray[np.int32]
-Tile = tuple[int, int]
-"""Row and column of a tile among the tiles."""
+Tile = tuple[int, ...]
+"""Row and column of a tile among the tiles; of a block of a volume, its section before them."""
 
 
 class Sides(NamedTuple):
@@ -103,9 +104,7 @@ def join(counts: dict[Tile, int], sides: dict[Tile, Sides]) -> Join:
     The components of the tiles are the nodes of a graph, with an edge where two of them share the
     edge of a pixel: its connected components are the whole ones.
     """
-    starts = np.cumsum([0, *counts.values()])
-    first = {tile: int(start) for tile, start in zip(counts, starts[:-1], strict=True)}
-    pairs = [np.zeros((2, 0), np.int64)]
+    touch = []
     for (row, column), own in sides.items():
         for mine, other, side in (
             (own.bottom, (row + 1, column), "top"),
@@ -116,7 +115,30 @@ def join(counts: dict[Tile, int], sides: dict[Tile, Sides]) -> Join:
             theirs: Labels = getattr(sides[other], side)
             touching = (mine > 0) & (theirs > 0)
             both = np.unique(np.stack([mine[touching], theirs[touching]]).astype(np.int64), axis=1)
-            pairs.append(both - 1 + np.array([[first[row, column]], [first[other]]]))
+            touch.append(((row, column), other, both))
+    return join_pairs(counts, touch)
+
+
+def join_pairs(counts: dict[Tile, int], touch: Iterable[tuple[Tile, Tile, Ints]]) -> Join:
+    """Join components of tiles that are known to be one.
+
+    Parameters
+    ----------
+    counts : mapping of tile to int
+        Number of components of each tile.
+    touch : iterable of (tile, tile, (2, m) int64 array)
+        Labels of the one and of the other tile, from 1, that are one component.
+
+    Examples
+    --------
+    >>> join_pairs({(0, 0): 2, (0, 1): 1}, [((0, 0), (0, 1), np.array([[2], [1]]))]).whole
+    array([0, 1, 1])
+    """
+    starts = np.cumsum([0, *counts.values()])
+    first = {tile: int(start) for tile, start in zip(counts, starts[:-1], strict=True)}
+    pairs = [np.zeros((2, 0), np.int64)]
+    for tile, other, both in touch:
+        pairs.append(both - 1 + np.array([[first[tile]], [first[other]]]))
     n = int(starts[-1])
     one, other_one = np.concatenate(pairs, axis=1)
     graph = coo_array((np.ones(len(one), bool), (one, other_one)), shape=(n, n))
