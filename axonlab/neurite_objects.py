@@ -305,15 +305,15 @@ def fragments_of(
         affinity = affinity[here]
         smoothed = ndimage.gaussian_filter(affinity, smoothing, output=np.float32)
         smooth.append(np.where(affinity > threshold, smoothed, np.float32(0)))
-        for side, other in (here, there), (there, here):
+        for side, partner in (here, there), (there, here):
             np.maximum(highest[side], smooth[-1], out=highest[side])
             better = affinity > strongest[side]
             strongest[side][better] = affinity[better]
-            leads_to[side][better] = places[other][better]
+            leads_to[side][better] = places[partner][better]
     is_weak = highest == 0
     ones, others = [places[is_weak]], [leads_to[is_weak]]
-    for smoothed, (here, there) in zip(smooth, sides, strict=True):
-        leads = (smoothed > 0) & ((smoothed == highest[here]) | (smoothed == highest[there]))
+    for order, (here, there) in zip(smooth, sides, strict=True):
+        leads = (order > 0) & ((order == highest[here]) | (order == highest[there]))
         ones.append(places[here][leads])
         others.append(places[there][leads])
     one, other = np.concatenate(ones), np.concatenate(others)

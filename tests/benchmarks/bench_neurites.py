@@ -42,7 +42,9 @@ def affinities(side):
     seeds = np.zeros((side,) * 3, np.int32)
     points = rng.integers(0, side, (3, max(4, side**3 // CELL)))
     seeds[tuple(points)] = np.arange(1, points.shape[1] + 1)
-    nearest = ndimage.distance_transform_edt(seeds == 0, False, True)
+    nearest = ndimage.distance_transform_edt(
+        seeds == 0, return_distances=False, return_indices=True
+    )
     truth = seeds[tuple(nearest)]
     found = np.zeros((len(OFFSETS), *truth.shape), np.float32)
     for affinity, offset in zip(found, OFFSETS, strict=True):
