@@ -115,9 +115,9 @@ class MeanAffinity:
 
     Notes
     -----
-    A voxel hangs together with the neighbour that it has the highest affinity with, behind the
-    Gaussian and of those above the threshold: fragments are what hangs together so, and no
-    boundary is too thin for them. A voxel within a boundary, that has no affinity above the
+    From every voxel it goes uphill on the mean affinity around a voxel, behind the Gaussian, but
+    over affinities above the threshold only: a fragment is what leads to one summit, and no
+    boundary is too thin for it. A voxel within a boundary, that has no affinity above the
     threshold, goes with its highest one; 0 is what has none at all.
     `axonlab.region_graph.merge_regions` joins fragments by their affinities as they were predicted.
     """
@@ -276,7 +276,7 @@ def fragments_of(
     threshold: float,
     smoothing: float | tuple[float, float, float],
 ) -> Objects:
-    """Join every voxel to those it has the highest affinity with, see `MeanAffinity`.
+    """Let every voxel go uphill to where the affinities around are highest, see `MeanAffinity`.
 
     Parameters
     ----------
@@ -292,36 +292,54 @@ def fragments_of(
 
     Examples
     --------
-    >>> affinities = np.float32([[[[0, 0.9, 0.7, 0.8, 0.2, 0.1]]]])
+    >>> affinities = np.float32([[[[0, 0.9, 0.4, 0.8, 0.2, 0.1]]]])
     >>> fragments_of(affinities, [(0, 0, -1)], threshold=0.5, smoothing=0)
     array([[[1, 1, 2, 2, 2, 2]]], dtype=int32)
     """
     shape = affinities.shape[1:]
     places = np.arange(np.prod(shape), dtype=np.int32).reshape(shape)
-    sides = [ends(shape, offset) for offset in offsets]
-    highest, strongest = np.zeros((2, *shape), np.float32)
-    leads_to, smooth = places.copy(), []
-    for affinity, (here, there) in zip(affinities, sides, strict=True):
+    height = _smoothed_mean(affinities, offsets, smoothing)
+    top, to_top = height.copy(), places.copy()
+    highest, to_highest = np.zeros(shape, np.float32), places.copy()
+    is_weak = np.ones(shape, bool)
+    ones, others = [], []
+    for affinity, offset in zip(affinities, offsets, strict=True):
+        here, there = ends(shape, offset)
         affinity = affinity[here]
-        smoothed = ndimage.gaussian_filter(affinity, smoothing, output=np.float32)
-        smooth.append(np.where(affinity > threshold, smoothed, np.float32(0)))
+        is_strong = affinity > threshold
         for side, partner in (here, there), (there, here):
-            np.maximum(highest[side], smooth[-1], out=highest[side])
-            better = affinity > strongest[side]
-            strongest[side][better] = affinity[better]
-            leads_to[side][better] = places[partner][better]
-    is_weak = highest == 0
-    ones, others = [places[is_weak]], [leads_to[is_weak]]
-    for order, (here, there) in zip(smooth, sides, strict=True):
-        leads = (order > 0) & ((order == highest[here]) | (order == highest[there]))
-        ones.append(places[here][leads])
-        others.append(places[there][leads])
-    one, other = np.concatenate(ones), np.concatenate(others)
+            up = is_strong & (height[partner] > top[side])
+            top[side][up], to_top[side][up] = height[partner][up], places[partner][up]
+            more = affinity > highest[side]
+            highest[side][more], to_highest[side][more] = affinity[more], places[partner][more]
+            is_weak[side] &= ~is_strong
+        level = is_strong & (height[here] == height[there])
+        ones.append(places[here][level])
+        others.append(places[there][level])
+    leads_to = np.where(is_weak, to_highest, to_top)
+    one = np.concatenate([*ones, places.reshape(-1)])
+    other = np.concatenate([*others, leads_to.reshape(-1)])
     graph = coo_array((np.ones(len(one), bool), (one, other)), shape=(places.size, places.size))
     n, found = connected_components(graph, directed=False)
     is_alone = np.bincount(found, minlength=n) == 1
     ids = np.where(is_alone, 0, np.cumsum(~is_alone)).astype(np.int32)
     return np.asarray(ids[found].reshape(shape))
+
+
+def _smoothed_mean(
+    affinities: Floats,
+    offsets: Sequence[Offset],
+    smoothing: float | tuple[float, float, float],
+) -> NDArray[np.float32]:
+    """Return the mean of all affinities that a voxel has part in, behind a Gaussian."""
+    sums, counts = np.zeros((2, *affinities.shape[1:]), np.float32)
+    for affinity, offset in zip(affinities, offsets, strict=True):
+        here, there = ends(sums.shape, offset)
+        for side in here, there:
+            sums[side] += affinity[here]
+            counts[side] += 1
+    mean = sums / np.maximum(counts, 1)
+    return np.asarray(ndimage.gaussian_filter(mean, smoothing), np.float32)
 
 
 def fill_lines(objects: Objects) -> Objects:
