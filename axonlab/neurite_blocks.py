@@ -236,10 +236,10 @@ def seam_scores(stitched: Objects, whole: Objects, block: Triple) -> dict[str, f
         )
         known = (one > 0) & (other > 0)
         are_one = (mine == theirs) & (mine > 0)
-        together += np.count_nonzero(known & (one == other))
-        apart += np.count_nonzero(known & (one != other))
-        split += np.count_nonzero(known & (one == other) & ~are_one)
-        merged += np.count_nonzero(known & (one != other) & are_one)
+        together += int(np.count_nonzero(known & (one == other)))
+        apart += int(np.count_nonzero(known & (one != other)))
+        split += int(np.count_nonzero(known & (one == other) & ~are_one))
+        merged += int(np.count_nonzero(known & (one != other) & are_one))
     return scores | {
         "face_split": float(split / together) if together else np.nan,
         "face_merge": float(merged / apart) if apart else np.nan,
@@ -267,10 +267,7 @@ def match_pieces(one: Objects, other: Objects) -> NDArray[np.int64]:
     array([[1, 1],
            [5, 7]])
     """
-    mine, theirs = (
-        label(ids, background=0, connectivity=1).reshape(-1).astype(np.int64)
-        for ids in (one, other)
-    )
+    mine, theirs = (_pieces(ids) for ids in (one, other))
     sizes = np.bincount(mine), np.bincount(theirs)
     both = (mine > 0) & (theirs > 0)
     key, overlap = np.unique(mine[both] * len(sizes[1]) + theirs[both], return_counts=True)
@@ -284,6 +281,12 @@ def match_pieces(one: Objects, other: Objects) -> NDArray[np.int64]:
     id_a[mine], id_b[theirs] = one.reshape(-1), other.reshape(-1)
     pairs = np.stack([id_a[a[is_match]], id_b[b[is_match]]])
     return np.unique(pairs, axis=1)
+
+
+def _pieces(ids: Objects) -> NDArray[np.int64]:
+    """Number the pieces of equal ids that hang together by faces, in a flat array."""
+    pieces = label(ids, background=0, connectivity=1)  # type: ignore[no-untyped-call]
+    return np.asarray(pieces.reshape(-1), np.int64)
 
 
 def _segment(
