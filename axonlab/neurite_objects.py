@@ -14,10 +14,8 @@ from scipy.sparse.csgraph import connected_components
 from skimage.morphology import local_minima, reconstruction
 from skimage.segmentation import watershed
 
+from axonlab.affinities import NEAREST
 from axonlab.region_graph import Offset, RegionGraph, ends, merge_regions, region_graph
-
-NEAREST: tuple[Offset, ...] = ((-1, 0, 0), (0, -1, 0), (0, 0, -1))
-"""From a voxel to the one before it, along each axis."""
 
 _FACES = ndimage.generate_binary_structure(3, 1)
 _AROUND = [(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if y or x]
