@@ -92,6 +92,7 @@ __all__ = [
     "volume",
     "volume_blocks",
     "volume_learn",
+    "volume_predict",
     "warping",
     "widgets",
     "window_net",

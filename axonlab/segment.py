@@ -298,7 +298,7 @@ def predict(
         raise ValueError(f"A tile of {tile} pixels: expected at least 1.")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     dtype = fast_dtype(device)
-    ready = _fold_batch_norm(network).to(device, dtype, memory_format=torch.channels_last)
+    ready = fold_batch_norm(network).to(device, dtype, memory_format=torch.channels_last)
     tile_height, tile_width = (-(-tile // step) * step for step in network.stride)
     padding = [(0, -n % step) for n, step in zip(pixels.shape, network.stride, strict=True)]
     padded = torch.from_numpy(np.pad(pixels, padding, mode="symmetric"))[None, None]
@@ -307,8 +307,8 @@ def predict(
     result: NDArray[np.float32] | None = None
     corners = list(product(range(top, bottom, tile_height), range(left, right, tile_width)))
     for done, (y, x) in enumerate(corners, start=1):
-        rows, inner_rows = _window(y, tile_height, network.halo[0], padded.shape[2])
-        columns, inner_columns = _window(x, tile_width, network.halo[1], padded.shape[3])
+        rows, inner_rows = window(y, tile_height, network.halo[0], padded.shape[2])
+        columns, inner_columns = window(x, tile_width, network.halo[1], padded.shape[3])
         with torch.inference_mode():
             view = padded[..., rows, columns].to(device, dtype, memory_format=torch.channels_last)
             logits = ready(view)[0, :, inner_rows, inner_columns].float() / temperature
@@ -376,19 +376,20 @@ def _turn_back(planes: NDArray[Any], mirrored: bool, turns: int) -> NDArray[Any]
     return back.swapaxes(-1, -2) if mirrored else back
 
 
-def _window(start: int, tile: int, halo: int, length: int) -> tuple[slice, slice]:
+def window(start: int, tile: int, halo: int, length: int) -> tuple[slice, slice]:
     """Return what a tile sees along one axis, and where the tile lies in that."""
     stop = min(start + tile, length)
     first = max(start - halo, 0)
     return slice(first, min(stop + halo, length)), slice(start - first, stop - first)
 
 
-def _fold_batch_norm(network: nn.Module) -> nn.Module:
+def fold_batch_norm(network: nn.Module) -> nn.Module:
     """Return a copy for inference in which every batch norm is part of the convolution before."""
     folded = copy.deepcopy(network).eval()
+    kinds, norms = (nn.Conv2d, nn.Conv3d), (nn.BatchNorm2d, nn.BatchNorm3d)
     for block in [m for m in folded.modules() if isinstance(m, nn.Sequential)]:
         for i in range(len(block) - 1):
-            if isinstance(block[i], nn.Conv2d) and isinstance(block[i + 1], nn.BatchNorm2d):
+            if isinstance(block[i], kinds) and isinstance(block[i + 1], norms):
                 block[i] = fuse_conv_bn_eval(block[i], block[i + 1])
                 block[i + 1] = nn.Identity()
     return folded

@@ -120,7 +120,7 @@ def test_folding_batch_norm_changes_nothing() -> None:
     """The folded network is another one, without batch norms, that computes the same."""
     network = random_network(2).train()
     state = {key: value.clone() for key, value in network.state_dict().items()}
-    folded = segment._fold_batch_norm(network)
+    folded = segment.fold_batch_norm(network)
     assert not any(isinstance(module, nn.BatchNorm2d) for module in folded.modules())
     assert network.training
     assert all(torch.equal(value, network.state_dict()[key]) for key, value in state.items())
