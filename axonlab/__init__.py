@@ -93,6 +93,7 @@ __all__ = [
     "volume_blocks",
     "volume_learn",
     "volume_predict",
+    "volume_training",
     "warping",
     "widgets",
     "window_net",

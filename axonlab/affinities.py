@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from itertools import product
 from typing import Any
@@ -13,6 +14,9 @@ from axonlab.micrograph import UNLABELLED
 
 NEAREST = ((-1, 0, 0), (0, -1, 0), (0, 0, -1))
 """Offsets to the voxel before along each axis, with which every list of offsets begins."""
+
+BOUNDARY = "boundary"
+"""What a model card calls the channel of boundaries."""
 
 Offset = tuple[int, int, int]
 Slices = tuple[slice, ...]
@@ -133,6 +137,36 @@ def check_offsets(offsets: Sequence[Sequence[int]]) -> list[Offset]:
     if not steps or len(set(steps)) < len(steps):
         raise ValueError(f"offsets {steps}: expected one or more, each of them once.")
     return [(int(z), int(y), int(x)) for z, y, x in steps]
+
+
+def channel_name(offset: Sequence[int]) -> str:
+    """Return how a model card calls the affinity at an offset.
+
+    Examples
+    --------
+    >>> channel_name((-1, 0, 12))
+    'affinity -1 0 12'
+    """
+    return " ".join(["affinity", *map(str, offset)])
+
+
+def offsets_of(names: Sequence[str]) -> list[Offset]:
+    """Return the offsets of the channels of a model, see `channel_name`.
+
+    Raises
+    ------
+    ValueError
+        If one is no affinity.
+
+    Examples
+    --------
+    >>> offsets_of(["affinity -1 0 0", "affinity 0 -5 0"])
+    [(-1, 0, 0), (0, -5, 0)]
+    """
+    found = [re.fullmatch(r"affinity (-?\d+) (-?\d+) (-?\d+)", name) for name in names]
+    if not all(found):
+        raise ValueError(f"{list(names)} are no affinities, expected names like 'affinity -1 0 0'.")
+    return check_offsets([tuple(map(int, match.groups())) for match in found if match])
 
 
 def pair_slices(offset: Sequence[int]) -> tuple[Slices, Slices]:

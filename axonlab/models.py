@@ -17,6 +17,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
 from axonlab import markdown
+from axonlab.affinities import BOUNDARY, offsets_of
 from axonlab.io import write_bytes
 from axonlab.micrograph import CLASSES, MEMBRANE_CLASSES, PERCENTILES, check_pixel_size
 from axonlab.networks import (
@@ -90,9 +91,12 @@ class ModelCard:
     name : str
     classes : list of str
         Names from `axonlab.io.CLASSES`, in the order of the network's outputs; those of
-        `axonlab.micrograph.MEMBRANE_CLASSES`, in their order, for a network of membranes.
+        `axonlab.micrograph.MEMBRANE_CLASSES`, in their order, for a network of membranes. Those of
+        a network for volumes are "boundary", or as `axonlab.affinities.channel_name` makes them.
     pixel_size : float
         Pixel size in µm at which the network works; images are resampled to it.
+    section_distance : float or None
+        In µm, for a network that sees several sections.
     architecture : dict
         ``{"class": "UNet", …}`` and the keyword arguments that rebuild the network.
     percentiles : pair of float
@@ -109,6 +113,7 @@ class ModelCard:
     classes: list[str]
     pixel_size: float
     architecture: dict[str, Any]
+    section_distance: float | None = None
     percentiles: tuple[float, float] = PERCENTILES
     temperature: float = 1.0
     description: str = ""
@@ -134,12 +139,10 @@ class ModelCard:
         pixel_size = check_pixel_size(self.pixel_size, "Model card")
         object.__setattr__(self, "pixel_size", pixel_size)
         object.__setattr__(self, "temperature", check_temperature(self.temperature, "Model card"))
-        unknown = [c for c in self.classes if c not in CLASSES]
-        if unknown and self.classes != list(MEMBRANE_CLASSES):
-            raise ValueError(
-                f"Model card: unknown classes {unknown}, known are {list(CLASSES)}, or for "
-                f"membranes {list(MEMBRANE_CLASSES)}."
-            )
+        if self.section_distance is not None:
+            distance = check_pixel_size(self.section_distance, "Model card")
+            object.__setattr__(self, "section_distance", distance)
+        _check_classes(self.classes)
         if self.architecture.get("class") not in ARCHITECTURES:
             raise ValueError(
                 f"Model card: unknown architecture {self.architecture.get('class')!r}, "
@@ -154,6 +157,20 @@ class ModelCard:
     def build(self) -> nn.Module:
         """Return the card's network with fresh weights."""
         return build(self.architecture)
+
+
+def _check_classes(classes: list[str]) -> None:
+    """Raise ValueError unless they are those of micrographs, of membranes or of volumes."""
+    unknown = [c for c in classes if c not in CLASSES]
+    if not unknown or classes in (list(MEMBRANE_CLASSES), [BOUNDARY]):
+        return
+    try:
+        offsets_of(classes)
+    except ValueError as error:
+        raise ValueError(
+            f"Model card: unknown classes {unknown}, known are {list(CLASSES)}, for membranes "
+            f"{list(MEMBRANE_CLASSES)}, and for volumes {[BOUNDARY]} or affinities."
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -351,6 +368,7 @@ def describe(model: str | Path | Model) -> str:
     facts = {
         "Classes": card.classes,
         "Pixel size": f"{card.pixel_size:g} µm",
+        "Distance of sections": f"{card.section_distance:g} µm" if card.section_distance else "",
         "Grey values": f"percentiles {low:g} and {high:g} of the image become 0 and 1",
         "Network": _network_text(model),
         "Temperature": card.temperature,
