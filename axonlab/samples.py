@@ -7,7 +7,7 @@ import os
 import warnings
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,9 +26,6 @@ from axonlab.volume import (
     read_interior,
     read_stack,
 )
-
-if TYPE_CHECKING:
-    from axonlab.neuropil import Sections
 
 DATA_VARIABLE = "AXONLAB_DATA"
 """Environment variable naming a folder that already holds data sets: nothing is downloaded."""
@@ -89,8 +86,8 @@ def load(name: str) -> Micrograph | Volume:
         If there is no phantom that looks like it.
     """
     folder, sample = _locate(name)
-    if "shape" in sample:
-        return _drawn(sample).volume
+    if "drawn" in sample:
+        return _drawn(sample)[0]
     if "images" in sample:
         paths = folder.glob(sample["images"])
         return read_stack(paths, voxel_size=tuple(sample["voxel_size_um"]), name=name)
@@ -122,8 +119,8 @@ def load_truth(name: str) -> NDArray[np.bool_] | NDArray[np.int32]:
         known = ", ".join(volume_names())
         raise ValueError(f"No volume {name!r}, there are {known}. load_labels has the others'.")
     folder, sample = _locate(name)
-    if "shape" in sample:
-        return _drawn(sample).interior
+    if "drawn" in sample:
+        return _drawn(sample)[1]
     volume = load(name)
     assert isinstance(volume, Volume)
     if "instances" in sample:
@@ -236,11 +233,15 @@ def _locate(name: str) -> tuple[Path, dict[str, Any]]:
         return fetch("phantoms"), _sample(bundled)
 
 
-def _drawn(sample: dict[str, Any]) -> Sections:
-    from axonlab.neuropil import membranes  # needs SciPy, which reading does without
+def _drawn(sample: dict[str, Any]) -> tuple[Volume, NDArray[np.bool_] | NDArray[np.int32]]:
+    from axonlab import neurites, neuropil  # need SciPy, which reading does without
 
-    depth, height, width = sample["shape"]
-    return membranes((depth, height, width), seed=sample["seed"])
+    shape, seed = tuple(sample["shape"]), sample["seed"]
+    if sample["drawn"] == "membranes":
+        sections = neuropil.membranes(shape, seed=seed)
+        return sections.volume, sections.interior
+    tissue = neurites.neurites(shape, seed=seed)
+    return tissue.volume, tissue.instances
 
 
 def _is_at_hand(sample: dict[str, Any]) -> bool:
@@ -250,7 +251,7 @@ def _is_at_hand(sample: dict[str, Any]) -> bool:
     pattern: str | None = sample.get("images")
     if pattern is not None:
         return any(folder.glob(pattern))
-    return "shape" in sample or (folder / sample["image"]).is_file()
+    return "drawn" in sample or (folder / sample["image"]).is_file()
 
 
 def _sample(name: str) -> dict[str, Any]:
