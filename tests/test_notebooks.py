@@ -300,11 +300,12 @@ def test_membranes_leave_what_they_promise(tmp_path):
     result = json.loads((folder / "scores.json").read_text())
     methods = ["N4", "mean of N4", "U-Net", "U-Net, turned"]
     assert [row["method"] for row in result["scores"]][:4] == methods
-    assert [row["method"] for row in result["elsewhere"]["scores"]] == ["N4", "U-Net"]
+    there = ["N4", "U-Net", "U-Net trained there"]
+    assert [row["method"] for row in result["elsewhere"]["scores"]] == there
     assert all(0 <= row["v_rand"] <= 1 for row in result["scores"])
     assert set(result["calibration_error"]) == {"as it comes", *al.posterior.POSTERIORS}
     models = [al.models.load_model(path) for path in sorted(folder.glob("*/model.safetensors"))]
-    assert [model.card.name for model in models] == ["N4 0", "N4 1", "U-Net 0"]
+    assert [model.card.name for model in models] == ["N4 0", "N4 1", "U-Net 0", "U-Net there"]
     assert al.membrane_training.predict_interior(
         al.samples.load("phantom-membranes"), models[2], [0]
     ).shape == (1, 256, 256)
