@@ -207,7 +207,8 @@ def test_types_and_blocks(tmp_path: Path, kind: str, dtype: type, block: tuple[i
 
 def test_pickled_sources_open_again(path: Path) -> None:
     """What a worker gets reads the same, wherever the worker runs, and files are closed."""
-    gc.collect()  # what other tests have left open shall not be told here
+    with warnings.catch_warnings(action="ignore"):
+        gc.collect()  # what other tests have left open shall not be told here
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         source = open_source(path, pixel_size=0.1)
