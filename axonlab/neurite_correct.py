@@ -234,7 +234,7 @@ class NeuriteCorrection:
                 moves.append(_Move.of(box, parts == n, i, new))
                 ids.append(new)
         self._next_id += len(moves)
-        self._edit("split", [i], {"seeds": places, "parts": ids}, moves)
+        self._edit("split", [i], {"seeds": [list(place) for place in places], "parts": ids}, moves)
         return ids
 
     def undo(self) -> bool:
@@ -331,9 +331,7 @@ class NeuriteCorrection:
         lines = (json.dumps(entry, ensure_ascii=False) + "\n" for entry in self._trail)
         write_bytes(folder / "corrections.jsonl", "".join(lines).encode())
 
-    def _edit(
-        self, what: str, ids: list[int], details: dict[str, Any], moves: list[_Move]
-    ) -> None:
+    def _edit(self, what: str, ids: list[int], details: dict[str, Any], moves: list[_Move]) -> None:
         """Do an edit that can be taken back."""
         edit = _Edit(len(self._trail), moves)
         self._apply(moves)

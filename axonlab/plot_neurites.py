@@ -79,8 +79,7 @@ def sections(
     cuts = Cuts(volume)
     check_same_shape(volume, instances)
     at = {
-        axis: _inside(volume, axis, number)
-        for axis, number in zip(("z", "y"), (z, y), strict=True)
+        axis: _inside(volume, axis, number) for axis, number in zip(("z", "y"), (z, y), strict=True)
     }
     return hv.Layout(
         [

@@ -10,6 +10,7 @@ from axonlab.widgets.form import Form
 from axonlab.widgets.gallery import Gallery
 from axonlab.widgets.job import JobWidget
 from axonlab.widgets.label import LabelWidget
+from axonlab.widgets.neurites import NeuriteExplorer
 from axonlab.widgets.overlay import OverlayView
 from axonlab.widgets.slide import SlideViewer
 
@@ -21,6 +22,7 @@ __all__ = [
     "Gallery",
     "JobWidget",
     "LabelWidget",
+    "NeuriteExplorer",
     "OverlayView",
     "SegmentWidget",
     "SlideViewer",

@@ -16,8 +16,7 @@ export function render({ model, el }) {
     }
     around.tabIndex = 0;
     around.setAttribute("role", "application");
-    around.setAttribute("aria-label", "slide: arrow keys move, plus and minus zoom, " +
-      "n and p choose the next and previous fibre, z zooms to it");
+    around.setAttribute("aria-label", model.label);
     around.style.outlineOffset = "2px";
     const onPointer = (event) => {
       if (!TYPED_INTO.has(event.composedPath()[0].tagName)) around.focus({ preventScroll: true });

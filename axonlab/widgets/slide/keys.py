@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import param
 from panel.custom import JSComponent
 
 
@@ -15,12 +16,16 @@ class Keys(JSComponent):  # type: ignore[misc]  # panel has no types
     ----------
     on_key : callable
         Takes the name of a key, as browsers have it: ``"ArrowLeft"``.
+    label : str
+        What the keys do, for screen readers.
     """
+
+    label = param.String()
 
     _esm = Path(__file__).with_name("keys.js").read_text("utf-8")
 
-    def __init__(self, on_key: Callable[[str], None]) -> None:
-        super().__init__(width=1, height=1, margin=0)
+    def __init__(self, on_key: Callable[[str], None], label: str) -> None:
+        super().__init__(width=1, height=1, margin=0, label=label)
         self._on_key = on_key
 
     def _handle_msg(self, key: str) -> None:

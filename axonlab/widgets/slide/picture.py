@@ -40,6 +40,11 @@ PAN, ZOOM = 0.25, 1.5
 PLACES = ("row", "column", "cell_um", "centre_y_um", "centre_x_um")
 """Columns of a map that are not to be drawn."""
 
+KEYS = (
+    "slide: arrow keys move, plus and minus zoom, n and p choose the next and previous fibre, "
+    "z zooms to it"
+)
+
 CLASSES = "class"
 
 
@@ -101,7 +106,7 @@ class SlidePicture(pn.viewable.Viewer):  # type: ignore[misc]  # panel has no ty
         self._window_seen = streams.RangeXY()
         self._axes: list[tuple[Range1d, Range1d]] = []  # one pair wherever the picture is shown
         self._view = pn.pane.HoloViews(self._draw(), linked_axes=False)
-        self._keys = Keys(on_key)
+        self._keys = Keys(on_key, KEYS)
         look = ["image", "fibres", "colour", "opacity", "map", "map_opacity"]
         self.param.watch(self._paint_anew, look)
         slide.param.watch(self._paint_anew, "fibre_id")

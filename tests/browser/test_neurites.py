@@ -1,0 +1,89 @@
+"""The explorer of neurites as a person sees it: click, keys, merge, split and undo."""
+
+import re
+
+import pytest
+from steps import FIRST_RUN_MS, cell_with, count_colour, run_all, wait_until, write_notebook
+
+from axonlab.plot_fibres import SELECTED
+
+IMPORTS = """
+import holoviews as hv
+import panel as pn
+import axonlab as al
+pn.extension(inline=True)
+hv.extension("bokeh", inline=True, logo=False)
+"""
+SETUP = """
+drawn = al.phantom.neurites((24, 128, 128), defects=0, seed=1)
+correction = al.neurite_correct.NeuriteCorrection(
+    drawn.instances, voxel_size=drawn.volume.voxel_size
+)
+explorer = al.widgets.NeuriteExplorer(drawn.volume, correction)
+"""
+# a value, since what is printed gets lost while the kernel answers the explorer
+STATE = """
+is_as_before = bool((correction.instances == drawn.instances).all())
+[is_as_before, [entry["what"] for entry in correction.trail], len(explorer.selection)]
+"""
+
+
+@pytest.fixture(scope="module")
+def notebook(page, lab, lab_folder):
+    """Run a notebook with an explorer in JupyterLab, where nothing but it can be reached."""
+    page.route(re.compile(r"^https?://(?!127\.0\.0\.1)"), lambda route: route.abort())
+    cells = [IMPORTS, f"{SETUP}explorer", STATE]
+    write_notebook(lab_folder / "notebooks" / "neurites.ipynb", cells)
+    run_all(page, f"{lab}/neurites.ipynb")
+    cell_with(page, "NeuriteExplorer").locator(".bk-Figure").nth(1).wait_for(timeout=FIRST_RUN_MS)
+    page.wait_for_timeout(2000)
+    return page
+
+
+def press(page, figure, x, y):
+    """Click on a place of a figure, in shares of it."""
+    figure.scroll_into_view_if_needed()
+    box = figure.bounding_box()
+    page.mouse.click(box["x"] + x * box["width"], box["y"] + y * box["height"])
+
+
+def test_neurites_in_jupyterlab(notebook):
+    """A click is seen in both cuts, keys change the section, edits are made and taken back."""
+    page = notebook
+    section, cut = (page.locator(".bk-Figure").nth(i) for i in range(2))
+    table = page.get_by_label("Chosen neurites")
+    before = count_colour(section, SELECTED), count_colour(cut, SELECTED)
+
+    press(page, section, 0.55, 0.5)
+    table.wait_for()
+    wait_until(lambda: count_colour(section, SELECTED) > before[0] + 100, page)
+    wait_until(lambda: count_colour(cut, SELECTED) > before[1] + 100, page)
+
+    shown = section.screenshot()
+    page.keyboard.press("ArrowDown")  # the click has given the figure the keys
+    wait_until(lambda: section.screenshot() != shown, page)
+    page.get_by_text("section (z): 13").wait_for()
+
+    chosen = table.inner_text()
+    page.get_by_role("button", name="Split by two clicks").click()
+    page.get_by_text("Click on two places of neurite").wait_for()
+    press(page, section, 0.55, 0.5)
+    page.wait_for_timeout(1000)
+    press(page, section, 0.6, 0.6)
+    page.get_by_text(re.compile(r"^Neurite \d+ split: ")).wait_for()
+    wait_until(lambda: table.get_by_role("row").count() == 3, page)
+
+    page.get_by_role("button", name="Merge", exact=True).click()
+    page.get_by_text("2 neurites merged").wait_for()
+    wait_until(lambda: table.inner_text() == chosen, page)
+    for _ in range(2):
+        page.get_by_role("button", name="↶ Undo", exact=True).click()
+        page.wait_for_timeout(1000)
+    page.get_by_text("Undone").wait_for()
+
+    printer = cell_with(page, "is_as_before")
+    printer.locator(".cm-content").click()
+    page.keyboard.press("Control+Enter")
+    state = "[True, ['split', 'merge', 'undo', 'undo'], 1]"
+    wait_until(lambda: state in printer.inner_text(), page)
+    assert page.locator("[data-mime-type='application/vnd.jupyter.error']").count() == 0
