@@ -50,6 +50,7 @@ __all__ = [
     "networks",
     "neurite_blocks",
     "neurite_correct",
+    "neurite_mesh",
     "neurite_objects",
     "neurites",
     "neuropil",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Collection, Sequence
 from typing import Literal
 
@@ -9,10 +10,15 @@ import holoviews as hv
 import holoviews.plotting.bokeh
 import numpy as np
 from bokeh.models import CustomJS, WheelZoomTool
+from matplotlib.colors import LightSource
+from matplotlib.figure import Figure
+from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 from numpy.typing import NDArray
+from PIL import Image
 from scipy import ndimage
 
 from axonlab.micrograph import intensity_range, normalise
+from axonlab.neurite_mesh import Mesh
 from axonlab.plot_cells import COLOURS as ALL_COLOURS
 from axonlab.plot_cells import outlines
 from axonlab.plot_fibres import SELECTED
@@ -207,6 +213,67 @@ class Cuts:
         um = max(width / FRAME_PX, height / FRAME_PX, depth / TALLEST_PX)
         across, down = (max(1, round(side / um)) for side in self._span(axis))
         return across, down
+
+
+def colour(neurite_id: int) -> str:
+    """Return the colour of a neurite, in sections as in three dimensions."""
+    return COLOURS[(neurite_id - 1) % len(COLOURS)]
+
+
+def mesh_figure(meshes: Sequence[Mesh]) -> Figure:
+    """Return a still picture of neurites in three dimensions, seen from the side, axes in µm.
+
+    The first section is at the top. `axonlab.widgets.NeuriteScene` is one that can be turned.
+
+    Parameters
+    ----------
+    meshes : sequence of Mesh
+        From `axonlab.neurite_mesh.meshes`; none is an error.
+
+    Raises
+    ------
+    ValueError
+        If there is nothing to draw.
+    """
+    if not meshes:
+        raise ValueError("No neurites to draw: give at least one.")
+    figure = Figure(figsize=(5, 5), layout="constrained")
+    axes = figure.add_subplot(projection="3d")
+    # to the left, as publishers do, and from above, where the z of the axes is low
+    light = LightSource(azdeg=225, altdeg=-40)
+    for mesh in meshes:
+        axes.add_collection3d(
+            Poly3DCollection(
+                mesh.vertices[mesh.faces],
+                facecolors=colour(mesh.neurite_id),
+                shade=True,
+                lightsource=light,
+            )
+        )
+    places = np.concatenate([mesh.vertices for mesh in meshes])
+    low, high = places.min(axis=0), places.max(axis=0)
+    axes.set(
+        xlim=(low[0], high[0]),
+        ylim=(high[1], low[1]),
+        zlim=(high[2], low[2]),
+        xlabel="x (µm)",
+        ylabel="y (µm)",
+        zlabel="z (µm)",
+    )
+    axes.set_box_aspect(high - low)
+    for axis in (axes.xaxis, axes.yaxis, axes.zaxis):
+        axis.set_pane_color((0, 0, 0, 0))
+        axis.label.set_color(_INK)
+        axis.line.set_color(_INK)
+    axes.tick_params(colors=_INK, labelsize=7)
+    return figure
+
+
+def mesh_picture(meshes: Sequence[Mesh]) -> NDArray[np.uint8]:
+    """Return what `mesh_figure` draws as (H, W, 4) uint8 for a PNG, on no ground."""
+    content = io.BytesIO()
+    mesh_figure(meshes).savefig(content, format="png", dpi=96, transparent=True)
+    return np.asarray(Image.open(content).convert("RGBA"))
 
 
 def _coloured(

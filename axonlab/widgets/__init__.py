@@ -12,6 +12,7 @@ from axonlab.widgets.job import JobWidget
 from axonlab.widgets.label import LabelWidget
 from axonlab.widgets.neurites import NeuriteExplorer
 from axonlab.widgets.overlay import OverlayView
+from axonlab.widgets.scene import NeuriteScene
 from axonlab.widgets.slide import SlideViewer
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "JobWidget",
     "LabelWidget",
     "NeuriteExplorer",
+    "NeuriteScene",
     "OverlayView",
     "SegmentWidget",
     "SlideViewer",

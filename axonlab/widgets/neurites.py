@@ -13,10 +13,12 @@ from holoviews import streams
 
 from axonlab.io import run_folder
 from axonlab.neurite_correct import NeuriteCorrection
+from axonlab.neurite_mesh import meshes
 from axonlab.plot_neurites import LAYOUT, Axis, Cuts, Voxel
 from axonlab.volume import Volume, check_same_shape
 from axonlab.widgets.explorer.look import CHOSEN, button
 from axonlab.widgets.job import plural
+from axonlab.widgets.scene import NeuriteScene
 from axonlab.widgets.slide.keys import Keys
 
 _TEXT = {"color": "var(--jp-ui-font-color1, inherit)", "min-height": "1.5em"}
@@ -80,6 +82,7 @@ class NeuriteExplorer(pn.viewable.Viewer):  # type: ignore[misc]  # panel has no
         self._view = pn.pane.HoloViews(self._draw(), linked_axes=False)
         correction.listeners.append(self._changed)
         self.param.watch(self._describe, ["selection", "_revision"])
+        self.param.watch(self._show_solid, ["selection", "_revision"])
         self._describe()
 
     def _make_controls(self) -> None:
@@ -98,6 +101,10 @@ class NeuriteExplorer(pn.viewable.Viewer):  # type: ignore[misc]  # panel has no
         self.undo = button("↶ Undo", lambda: self._step(self.correction.undo, "Undone"))
         self.redo = button("↷ Redo", lambda: self._step(self.correction.redo, "Done again"))
         self.save = button("Save corrections", self._save)
+        self.solid = pn.widgets.Toggle(label="Show in 3D", stylesheets=[CHOSEN])
+        self.solid.param.watch(self._show_solid, "value")
+        self.scene = NeuriteScene()
+        self.scene.visible = False
 
     # ---- drawing
 
@@ -140,6 +147,16 @@ class NeuriteExplorer(pn.viewable.Viewer):  # type: ignore[misc]  # panel has no
 
     def _changed(self) -> None:
         self._revision += 1
+
+    def _show_solid(self, *events: param.parameterized.Event) -> None:
+        """Show the chosen neurites in three dimensions, if that is wanted: it takes a moment."""
+        is_wanted = self.solid.value and bool(self.selection)
+        if is_wanted:
+            correction = self.correction
+            self.scene.show(
+                meshes(correction.instances, self.selection, voxel_size=correction.voxel_size)
+            )
+        self.scene.visible = is_wanted
 
     # ---- what the mouse and the keys do
 
@@ -271,11 +288,11 @@ class NeuriteExplorer(pn.viewable.Viewer):  # type: ignore[misc]  # panel has no
         )
 
     def __panel__(self) -> pn.Column:
-        choose = [self.z_slider, self.y_slider, self.mode, self.clear]
+        choose = [self.z_slider, self.y_slider, self.mode, self.clear, self.solid]
         edits = [self.merge, self.split, self.undo, self.redo, self.save]
         return pn.Column(
             pn.FlexBox(*choose, align_items="end"),
-            pn.FlexBox(pn.Column(self._keys, self._view), self.details),
+            pn.FlexBox(pn.Column(self._keys, self._view), pn.Column(self.details, self.scene)),
             pn.FlexBox(*edits, align_items="end"),
             self.status,
         )

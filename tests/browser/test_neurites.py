@@ -27,6 +27,9 @@ is_as_before = bool((correction.instances == drawn.instances).all())
 [is_as_before, [entry["what"] for entry in correction.trail], len(explorer.selection)]
 """
 
+WITHIN, ASIDE = (0.55, 0.61), (0.42, 0.68)
+"""Two places of one neurite, in shares of the figure."""
+
 
 @pytest.fixture(scope="module")
 def notebook(page, lab, lab_folder):
@@ -54,7 +57,7 @@ def test_neurites_in_jupyterlab(notebook):
     table = page.get_by_label("Chosen neurites")
     before = count_colour(section, SELECTED), count_colour(cut, SELECTED)
 
-    press(page, section, 0.55, 0.5)
+    press(page, section, *WITHIN)
     table.wait_for()
     wait_until(lambda: count_colour(section, SELECTED) > before[0] + 100, page)
     wait_until(lambda: count_colour(cut, SELECTED) > before[1] + 100, page)
@@ -67,9 +70,9 @@ def test_neurites_in_jupyterlab(notebook):
     chosen = table.inner_text()
     page.get_by_role("button", name="Split by two clicks").click()
     page.get_by_text("Click on two places of neurite").wait_for()
-    press(page, section, 0.55, 0.5)
+    press(page, section, *WITHIN)
     page.wait_for_timeout(1000)
-    press(page, section, 0.6, 0.6)
+    press(page, section, *ASIDE)
     page.get_by_text(re.compile(r"^Neurite \d+ split: ")).wait_for()
     wait_until(lambda: table.get_by_role("row").count() == 3, page)
 
