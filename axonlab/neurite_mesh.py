@@ -16,6 +16,8 @@ SIDE = 80
 LEVEL = 0.3
 """Share of a block of voxels that must be of a neurite: thin branches fill less than half of it."""
 
+_SMOOTHING, _MARGIN = 0.7, 2  # in blocks
+
 
 class Mesh(NamedTuple):
     """The surface of a neurite, in triangles."""
@@ -63,11 +65,11 @@ def meshes(
 
     Examples
     --------
-    >>> instances = np.zeros((4, 9, 9), int)
-    >>> instances[1:3, 2:6, 2:6] = 7
-    >>> [mesh] = meshes(instances, [7], voxel_size=(0.05, 0.01, 0.01))
-    >>> np.ptp(mesh.vertices, axis=0).round(3)
-    array([0.044, 0.044, 0.12 ], dtype=float32)
+    >>> instances = np.zeros((10, 50, 50), int)
+    >>> instances[2:7, 10:40, 10:40] = 7
+    >>> [mesh] = meshes(instances, [7], voxel_size=(0.06, 0.01, 0.01))
+    >>> np.ptp(mesh.vertices, axis=0).round(2)
+    array([0.32, 0.32, 0.34], dtype=float32)
     """
     boxes = ndimage.find_objects(instances)
     drawn = []
@@ -87,12 +89,15 @@ def _mesh(
     side: int,
 ) -> Mesh:
     size = np.array(voxel_size)
-    step = np.maximum(1, np.floor((mask.shape * size).max() / side / size)).astype(int)
-    filled = np.pad(_filled(mask, step), 1)  # so that it is closed
+    # blocks as nearly cubes as half the distance of sections allows: finer ones show its stairs
+    edge = max((mask.shape * size).max() / side, size.max() / 2)
+    step = np.maximum(1, np.floor(edge / size + 1e-9)).astype(int)
+    filled = np.pad(_filled(mask, step), _MARGIN)  # so that it is closed
+    filled = ndimage.gaussian_filter(filled, _SMOOTHING, truncate=_MARGIN / _SMOOTHING)
     level = min(LEVEL, float(filled.max()) / 2)
     vertices, faces, normals, _ = marching_cubes(filled, level, gradient_direction="ascent")
-    # the first block is the second of the padded ones; its middle is where its voxels' is
-    places = ((vertices - 1) * step + (step - 1) / 2 + start) * size
+    # the middle of a block is that of its voxels
+    places = ((vertices - _MARGIN) * step + (step - 1) / 2 + start) * size
     outwards = normals / (step * size)
     outwards /= np.maximum(np.linalg.norm(outwards, axis=1, keepdims=True), 1e-12)
     return Mesh(

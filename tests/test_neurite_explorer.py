@@ -1,5 +1,7 @@
 """The explorer of neurites without a browser: what follows what, and what the buttons do."""
 
+import base64
+
 import holoviews as hv
 import numpy as np
 import panel as pn
@@ -8,7 +10,9 @@ from bokeh.models import ColumnDataSource
 
 from axonlab import phantom
 from axonlab.neurite_correct import NeuriteCorrection
-from axonlab.widgets import NeuriteExplorer
+from axonlab.neurite_mesh import meshes
+from axonlab.plot_neurites import colour
+from axonlab.widgets import NeuriteExplorer, NeuriteScene
 
 hv.extension("bokeh")
 pn.extension()
@@ -74,7 +78,7 @@ def test_a_click_highlights_in_both_cuts(explorer):
     changed = [(a != b).any() for a, b in zip(before, pictures(root), strict=True)]
     assert sum(changed) == 2
     told = explorer.correction.neurite(i)
-    for value in (f"{told.voxels:,}", f"{told.volume_um3:.3g}", f"<td>{told.sections}</td>"):
+    for value in (f"{told.voxels:,}", f"{told.volume_um3:.3g}", f">{told.sections}</td>"):
         assert value in explorer.details.object
     click(explorer, voxels(explorer, 0)[0])
     assert explorer.selection == []
@@ -163,6 +167,33 @@ def test_a_split_that_is_left(explorer):
     explorer.split.value = True
     explorer.selection = []
     assert not explorer.split.value
+
+
+def test_in_three_dimensions(explorer):
+    """The chosen ones are shown if it is wanted, and follow the selection and the edits."""
+    explorer.selection = explorer.correction.ids[:2]
+    assert not explorer.scene.visible and not explorer.scene.surfaces
+    explorer.solid.value = True
+    assert explorer.scene.visible and len(explorer.scene.surfaces) == 2
+    explorer.merge.clicks += 1
+    assert len(explorer.scene.surfaces) == 1
+    explorer.selection = []
+    assert not explorer.scene.visible
+
+
+def test_the_scene_tells_what_it_shows(explorer):
+    """Colours are those of the sections, and a browser without WebGL gets a picture."""
+    ids = explorer.correction.ids[:2]
+    size = explorer.correction.voxel_size
+    scene = NeuriteScene(meshes(explorer.correction.instances, ids, voxel_size=size))
+    assert [part["colour"] for part in scene.surfaces] == [colour(i) for i in ids]
+    assert f"{ids[0]}, {ids[1]}" in scene.told and scene.still == ""
+    faces = np.frombuffer(base64.b64decode(scene.surfaces[0]["faces"]), "<u4")
+    assert len(faces) % 3 == 0 and len(faces) > 100
+    scene._handle_msg("no WebGL")
+    assert scene.still.startswith("<img") and f"{ids[0]}, {ids[1]}" in scene.still
+    scene.show([])
+    assert scene.still == "" and scene.surfaces == []
 
 
 def test_saving(explorer, tmp_path):

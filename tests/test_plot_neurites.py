@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from axonlab import phantom
+from axonlab.neurite_mesh import meshes
 from axonlab.plot_fibres import SELECTED
-from axonlab.plot_neurites import COLOURS, Cuts, sections
+from axonlab.plot_neurites import COLOURS, Cuts, mesh_picture, sections
 from axonlab.volume import Volume
 
 SIZE = (0.03, 0.01, 0.01)
@@ -100,6 +101,20 @@ def test_both_cuts_share_x():
     names = {callback.name for callback in x.js_property_callbacks["change:start"]}
     assert names == {figure.y_range.id for figure in figures}
     assert figures[0].title.text == "section 2 of 0 to 5"
+
+
+def test_a_still_picture():
+    """Neurites are drawn in their colours on no ground; without any there is no picture."""
+    drawn = phantom.neurites((6, 40, 50), seed=1)
+    found = meshes(drawn.instances, [1, 2], voxel_size=drawn.volume.voxel_size)
+    picture = mesh_picture(found)
+    assert picture.shape[2] == 4 and picture.dtype == np.uint8 and (picture[0, 0, 3]) == 0
+    is_drawn = picture[..., 3] == 255
+    hues = picture[is_drawn][:, :3].astype(int)
+    assert (hues[:, 0] > hues[:, 2] + 60).any()  # the first is orange
+    assert (hues[:, 2] > hues[:, 0] + 60).any()  # the second blue
+    with pytest.raises(ValueError, match="at least one"):
+        mesh_picture([])
 
 
 def test_what_does_not_fit(blocks):

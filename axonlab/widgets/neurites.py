@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import holoviews as hv
@@ -266,10 +266,7 @@ class NeuriteExplorer(pn.viewable.Viewer):  # type: ignore[misc]  # panel has no
             return
         rows = "".join(self._row(i) for i in self.selection[:_ROWS])
         more = f"<p>and {n - _ROWS} more</p>" if n > _ROWS else ""
-        head = "".join(
-            f'<th style="padding-left: 1em">{name}</th>'
-            for name in ("neurite", "voxels", "µm³", "sections")
-        )
+        head = _cells("th", ("neurite", "voxels", "µm³", "sections"))
         self.details.object = (
             f'<table aria-label="Chosen neurites" style="text-align: right; border-spacing: 0">'
             f"<tr>{head}</tr>{rows}</table>{more}"
@@ -278,7 +275,7 @@ class NeuriteExplorer(pn.viewable.Viewer):  # type: ignore[misc]  # panel has no
     def _row(self, neurite_id: int) -> str:
         one = self.correction.neurite(neurite_id)
         values = (one.neurite_id, f"{one.voxels:,}", f"{one.volume_um3:.3g}", one.sections)
-        return f"<tr>{''.join(f'<td>{value}</td>' for value in values)}</tr>"
+        return f"<tr>{_cells('td', values)}</tr>"
 
     def __repr__(self, *_: Any) -> str:
         chosen = ", ".join(map(str, self.selection)) or "none"
@@ -296,6 +293,10 @@ class NeuriteExplorer(pn.viewable.Viewer):  # type: ignore[misc]  # panel has no
             pn.FlexBox(*edits, align_items="end"),
             self.status,
         )
+
+
+def _cells(tag: str, values: Iterable[object]) -> str:
+    return "".join(f'<{tag} style="padding-left: 1em">{value}</{tag}>' for value in values)
 
 
 def _slider(parameter: param.Integer, label: str) -> pn.widgets.IntSlider:

@@ -1,8 +1,11 @@
 """The explorer of neurites as a person sees it: click, keys, merge, split and undo."""
 
+import io
 import re
 
+import numpy as np
 import pytest
+from PIL import Image
 from steps import FIRST_RUN_MS, cell_with, count_colour, run_all, wait_until, write_notebook
 
 from axonlab.plot_fibres import SELECTED
@@ -50,6 +53,12 @@ def press(page, figure, x, y):
     page.mouse.click(box["x"] + x * box["width"], box["y"] + y * box["height"])
 
 
+def coloured(locator):
+    """Count the pixels that are not grey in what an element shows."""
+    picture = Image.open(io.BytesIO(locator.screenshot())).convert("RGB")
+    return int((np.ptp(np.asarray(picture).astype(int), axis=-1) > 40).sum())
+
+
 def test_neurites_in_jupyterlab(notebook):
     """A click is seen in both cuts, keys change the section, edits are made and taken back."""
     page = notebook
@@ -66,6 +75,21 @@ def test_neurites_in_jupyterlab(notebook):
     page.keyboard.press("ArrowDown")  # the click has given the figure the keys
     wait_until(lambda: section.screenshot() != shown, page)
     page.get_by_text("section (z): 13").wait_for()
+
+    page.get_by_role("button", name="Show in 3D").click()
+    scene = page.get_by_label(re.compile("^neurites in three dimensions: "))
+    scene.first.wait_for()
+    wait_until(lambda: coloured(scene.first) > 2000, page)
+    shown = scene.first.screenshot()
+    if scene.first.locator("canvas").count():  # otherwise there is no WebGL, but a picture
+        box = scene.first.bounding_box()
+        page.mouse.move(box["x"] + 200, box["y"] + 200)
+        page.mouse.down()
+        page.mouse.move(box["x"] + 260, box["y"] + 230, steps=4)
+        page.mouse.up()
+        wait_until(lambda: scene.first.screenshot() != shown, page)
+    page.get_by_role("button", name="Show in 3D").click()
+    scene.first.wait_for(state="hidden")
 
     chosen = table.inner_text()
     page.get_by_role("button", name="Split by two clicks").click()
