@@ -225,9 +225,10 @@ class NeuriteCorrection:
         markers = np.zeros(is_neurite.shape, np.int32)
         for n, place in enumerate(places, 1):
             markers[tuple(k - side.start for k, side in zip(place, box, strict=True))] = n
-        parts = watershed(-depth, markers, mask=is_neurite)
+        parts = watershed(-depth, markers, mask=is_neurite)  # type: ignore[no-untyped-call]
         largest = int(np.bincount(parts.reshape(-1))[1:].argmax()) + 1
-        moves, ids = [], [i]
+        moves: list[_Move] = []
+        ids = [i]
         for n in range(1, len(places) + 1):
             if n != largest:
                 new = self._next_id + len(moves)

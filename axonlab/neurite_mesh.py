@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.measure import marching_cubes
 
-SIDE = 80
+SIDE = 64
 """Longest side of a neurite, in steps of its surface: more are not seen."""
 
 LEVEL = 0.3
@@ -30,7 +30,7 @@ class Mesh(NamedTuple):
     """(N, 3) directions out of the neurite."""
 
     faces: NDArray[np.int32]
-    """(M, 3) vertices of each triangle."""
+    """(M, 3) vertices of each triangle, against the clock when seen from outside."""
 
 
 def meshes(
@@ -90,12 +90,12 @@ def _mesh(
 ) -> Mesh:
     size = np.array(voxel_size)
     # blocks as nearly cubes as half the distance of sections allows: finer ones show its stairs
-    edge = max((mask.shape * size).max() / side, size.max() / 2)
+    edge = max((np.array(mask.shape) * size).max() / side, size.max() / 2)
     step = np.maximum(1, np.floor(edge / size + 1e-9)).astype(int)
     filled = np.pad(_filled(mask, step), _MARGIN)  # so that it is closed
     filled = ndimage.gaussian_filter(filled, _SMOOTHING, truncate=_MARGIN / _SMOOTHING)
     level = min(LEVEL, float(filled.max()) / 2)
-    vertices, faces, normals, _ = marching_cubes(filled, level, gradient_direction="ascent")
+    vertices, faces, normals, _ = marching_cubes(filled, level)  # type: ignore[no-untyped-call]
     # the middle of a block is that of its voxels
     places = ((vertices - _MARGIN) * step + (step - 1) / 2 + start) * size
     outwards = normals / (step * size)

@@ -239,7 +239,7 @@ def mesh_figure(meshes: Sequence[Mesh]) -> Figure:
         raise ValueError("No neurites to draw: give at least one.")
     figure = Figure(figsize=(5, 5), layout="constrained")
     axes = figure.add_subplot(projection="3d")
-    # to the left, as publishers do, and from above, where the z of the axes is low
+    # from the left and from above, where z is low
     light = LightSource(azdeg=225, altdeg=-40)
     for mesh in meshes:
         axes.add_collection3d(
@@ -260,7 +260,7 @@ def mesh_figure(meshes: Sequence[Mesh]) -> Figure:
         ylabel="y (µm)",
         zlabel="z (µm)",
     )
-    axes.set_box_aspect(high - low)
+    axes.set_box_aspect(high - low, zoom=0.85)
     for axis in (axes.xaxis, axes.yaxis, axes.zaxis):
         axis.set_pane_color((0, 0, 0, 0))
         axis.label.set_color(_INK)

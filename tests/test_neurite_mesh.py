@@ -31,6 +31,9 @@ def test_a_ball(voxel_size, side):
     assert abs(mesh.vertices.mean(axis=0) - CENTRE).max() < 0.3 * edge
     out = (mesh.normals * from_centre).sum(axis=1) / distance
     assert np.median(out) > 0.9
+    a, b, c = mesh.vertices[mesh.faces].astype(float).transpose(1, 0, 2)
+    volume = (a * np.cross(b, c)).sum() / 6  # below 0 if triangles are seen from within
+    assert volume == pytest.approx(4 / 3 * np.pi * RADIUS**3, rel=4 * edge / RADIUS)
     assert np.linalg.norm(mesh.normals, axis=1) == pytest.approx(1, abs=1e-3)
 
 
