@@ -34,10 +34,10 @@ OPACITY, FAINT, STRONG = 0.3, 0.12, 0.6
 FRAME_PX, TALLEST_PX = 420, 640
 """Longer side of a section on the screen, and height of a cut across the sections, at most."""
 
-SEED = "#ffffff"
-"""Of the seeds that a neurite is split from."""
+LINE = SEED = "#ffffff"
+"""Of where one cut goes through the other, and of the seeds that a neurite is split from."""
 
-_INK = "#7a7a7a"  # of axes and lines: read on white as on black
+_INK = "#7a7a7a"  # of axes: read on white as on black
 _RGB = np.array([list(bytes.fromhex(colour[1:])) for colour in COLOURS], np.uint8)
 _SELECTED = np.array(list(bytes.fromhex(SELECTED[1:])), np.uint8)
 _OUTLINE_PX = 2
@@ -172,7 +172,7 @@ class Cuts:
         """Return where the other cut, of some number, goes through a cut."""
         place = number * self._size(axis)[0]
         return hv.HLine(place).opts(
-            color=_INK, line_width=1, line_dash="dashed", apply_ranges=False
+            color=LINE, line_width=2, line_dash="dashed", apply_ranges=False
         )
 
     def dots(self, axis: Axis, voxels: Sequence[Voxel]) -> hv.Points:
@@ -326,6 +326,7 @@ def _finish(plot: hv.plotting.bokeh.RGBPlot, element: hv.RGB) -> None:
     keep = CustomJS(args={"x": x, "v": v, **size}, code=_KEEP_PROPORTIONS, name=v.id)
     x.js_on_change("start", keep)
     x.js_on_change("end", keep)
+    figure.sizing_mode = None  # the frame has a size; Bokeh warns if the figure has none, too
     figure.select_one(WheelZoomTool).zoom_on_axis = False
     figure.background_fill_color = figure.border_fill_color = None  # as light as what is around
     figure.outline_line_color = _INK
