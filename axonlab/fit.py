@@ -6,19 +6,27 @@ import os
 import platform
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+import numpy as np
 import pandas as pd
 from fastai.callback.core import Callback
+from fastai.data.block import DataBlock
+from fastai.data.core import DataLoaders
 from fastai.learner import Learner
+from fastai.torch_core import set_seed
 from filelock import FileLock, Timeout
+from numpy.typing import NDArray
+from torch import nn
 
 from axonlab import machine
+from axonlab.autosave import digest
 from axonlab.job import Job
 from axonlab.learn import Checkpoint, StopWhen
 from axonlab.models import ModelCard, save_model
+from axonlab.volume import Volume
 
 
 class Fit:
@@ -128,6 +136,75 @@ class Fit:
         card = replace(self.card, training=self.card.training | training)
         save_model(self.model_file, learner.model, card, overwrite=True)
         return self.model_file
+
+
+class Tuned(Protocol):
+    """What `fit_volume` must be told of a training; all the rest belongs to its recipe."""
+
+    batch: int
+    epochs: int
+    learning_rate: float
+    seed: int
+
+
+def fit_volume(
+    volume: Volume,
+    truth: NDArray[np.generic],
+    settings: Tuned,
+    block: DataBlock,
+    learner: Callable[[DataLoaders, nn.Module], Learner],
+    card: ModelCard,
+    folder: str | Path,
+) -> Fit:
+    """Prepare a training on patches of a volume and its truth.
+
+    Parameters
+    ----------
+    volume : Volume
+    truth : (Z, Y, X) array
+    settings : dataclass
+    block : DataBlock
+        Makes patches of the pair of volume and truth.
+    learner : callable
+        Makes a learner of the patches and a fresh network.
+    card : ModelCard
+    folder : path
+
+    Raises
+    ------
+    ValueError
+        If there are fewer patches than a batch takes, or the folder holds another training.
+    """
+    dls = block.dataloaders(
+        (volume, truth),
+        bs=settings.batch,
+        val_bs=1,
+        num_workers=0,
+        device=machine.device(),  # fastai's own choice can be Apple's, which nothing else is on
+    )
+    if not len(dls.train):
+        raise ValueError(
+            f"{volume.name}: {len(dls.train_ds)} patches, fewer than a batch of {settings.batch}. "
+            "Take more patches, or a smaller batch."
+        )
+
+    def make_learner() -> Learner:
+        set_seed(settings.seed, reproducible=True)
+        return learner(dls, card.build())
+
+    recipe = asdict(settings) | {"volume": volume.name}  # type: ignore[call-overload]
+    rate = recipe.pop("learning_rate")
+    epochs, seed = recipe.pop("epochs"), recipe.pop("seed")
+    return Fit(
+        make_learner,
+        card,
+        folder,
+        epochs=epochs,
+        learning_rate=rate,
+        recipe=recipe,
+        seed=seed,
+        digests={volume.name: digest(volume.pixels), f"truth of {volume.name}": digest(truth)},
+    )
 
 
 class Steps(Callback):

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from fastai.data.core import DataLoaders
-from fastai.learner import Learner
-from fastai.torch_core import set_seed
 from numpy.typing import NDArray
 
-from axonlab import machine
-from axonlab.autosave import digest
-from axonlab.fit import Fit
+from axonlab.fit import Fit, fit_volume
 from axonlab.membranes import membrane_block, membrane_learner
 from axonlab.micrograph import MEMBRANE_CLASSES
 from axonlab.models import SIZES, Model, ModelCard, load_model
@@ -72,6 +68,7 @@ class MembraneSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "valid", sorted(self.valid))  # as JSON knows it
         if self.network not in NETWORKS:
             raise ValueError(f"No network {self.network!r}, there are {', '.join(NETWORKS)}.")
         for name in ("epochs", "patches_per_section", "batch", "patch"):
@@ -119,25 +116,16 @@ def membrane_fit(
         description=f"Membranes of cells, trained on {volume.name}",
         training={"volume": volume.name},
     )
-    dls = _patches(volume, interior, settings, context=_context(card))
-
-    def make_learner() -> Learner:
-        set_seed(settings.seed, reproducible=True)
-        return membrane_learner(dls, card.build(), border=settings.border)
-
-    recipe = asdict(settings) | {"valid": sorted(settings.valid), "volume": volume.name}
-    rate = recipe.pop("learning_rate")
-    epochs, seed = recipe.pop("epochs"), recipe.pop("seed")
-    return Fit(
-        make_learner,
-        card,
-        folder,
-        epochs=epochs,
-        learning_rate=rate,
-        recipe=recipe,
-        seed=seed,
-        digests={volume.name: digest(volume.pixels), f"truth of {volume.name}": digest(interior)},
+    network = card.build()
+    block = membrane_block(
+        valid=settings.valid,
+        patch=settings.patch,
+        patches_per_section=settings.patches_per_section,
+        context=network.halo[0] if isinstance(network, WindowNet) else 0,
+        elastic=settings.elastic,
     )
+    learner = partial(membrane_learner, border=settings.border)
+    return fit_volume(volume, interior, settings, block, learner, card, folder)
 
 
 def predict_interior(
@@ -185,33 +173,3 @@ def predict_interior(
         for z in numbers
     ]
     return np.stack(planes)
-
-
-def _context(card: ModelCard) -> int:
-    network = card.build()
-    return network.halo[0] if isinstance(network, WindowNet) else 0
-
-
-def _patches(
-    volume: Volume, interior: NDArray[np.bool_], settings: MembraneSettings, context: int
-) -> DataLoaders:
-    block = membrane_block(
-        valid=settings.valid,
-        patch=settings.patch,
-        patches_per_section=settings.patches_per_section,
-        context=context,
-        elastic=settings.elastic,
-    )
-    dls = block.dataloaders(
-        (volume, interior),
-        bs=settings.batch,
-        val_bs=1,
-        num_workers=0,
-        device=machine.device(),  # fastai's own choice can be Apple's, which nothing else is on
-    )
-    if not len(dls.train):
-        raise ValueError(
-            f"{volume.name}: {len(dls.train_ds)} patches, fewer than a batch of {settings.batch}. "
-            "Take more patches_per_section, or a smaller batch."
-        )
-    return dls

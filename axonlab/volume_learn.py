@@ -8,14 +8,13 @@ import torch
 from fastai.callback.channelslast import ChannelsLast
 from fastai.callback.core import Callback
 from fastai.data.core import DataLoaders
-from fastai.learner import Learner, Metric
+from fastai.learner import Learner
 from fastcore.foundation import L
 from torch import Tensor, nn
 from torch.nn import functional
 
-from axonlab.learn import Autocast
+from axonlab.learn import Autocast, ClassDice
 from axonlab.micrograph import UNLABELLED
-from axonlab.score import dice_column
 
 RAREST = 0.02
 """Share below which voxels of a target do not count more yet, the rarer they are."""
@@ -93,36 +92,17 @@ class BalancedEntropy(nn.Module):
         return (weights * entropy).sum() / weights.sum().clamp(min=1e-12)
 
 
-class TargetDice(Metric):
+class TargetDice(ClassDice):
     """Dice of one answer, pooled over all known voxels of the validation set and all channels."""
-
-    def __init__(self, answer: int, answer_name: str) -> None:
-        self.answer = answer
-        self.answer_name = answer_name
-
-    def reset(self) -> None:
-        """Forget all batches."""
-        self.common = self.total = 0
 
     def accumulate(self, learn: Learner) -> None:
         """Add a batch."""
         target = learn.y.as_subclass(Tensor)
-        predicted = ((learn.pred.as_subclass(Tensor) > 0) == bool(self.answer)) & (
-            target != UNLABELLED
-        )
-        truth = target == self.answer
+        is_one = learn.pred.as_subclass(Tensor) > 0
+        predicted = (is_one == bool(self.position)) & (target != UNLABELLED)
+        truth = target == self.position
         self.common += int((predicted & truth).sum())
         self.total += int(predicted.sum() + truth.sum())
-
-    @property
-    def value(self) -> float | None:
-        """Dice so far, None where the answer is given nowhere."""
-        return 2 * self.common / self.total if self.total else None
-
-    @property
-    def name(self) -> str:
-        """Column name in fastai's log."""
-        return dice_column(self.answer_name)
 
 
 class Fits(Callback):

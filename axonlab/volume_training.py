@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from fastai.data.block import DataBlock
-from fastai.learner import Learner
-from fastai.torch_core import set_seed
 from numpy.typing import NDArray
 
-from axonlab import machine
 from axonlab.affinities import BOUNDARY, NEAREST, channel_name, check_offsets
-from axonlab.autosave import digest
-from axonlab.fit import Fit
+from axonlab.fit import Fit, fit_volume
 from axonlab.models import ModelCard
 from axonlab.networks import anisotropic_strides
 from axonlab.volume import Volume
@@ -139,31 +135,7 @@ def volume_fit(
         description=f"Neurons in {volume.name}",
         training={"volume": volume.name},
     )
-    dls = _block(settings).dataloaders(
-        (volume, instances),
-        bs=settings.batch,
-        val_bs=1,
-        num_workers=0,
-        device=machine.device(),  # fastai's own choice can be Apple's, which nothing else is on
-    )
-
-    def make_learner() -> Learner:
-        set_seed(settings.seed, reproducible=True)
-        return volume_learner(dls, card.build())
-
-    recipe = asdict(settings) | {"volume": volume.name}
-    rate = recipe.pop("learning_rate")
-    epochs, seed = recipe.pop("epochs"), recipe.pop("seed")
-    return Fit(
-        make_learner,
-        card,
-        folder,
-        epochs=epochs,
-        learning_rate=rate,
-        recipe=recipe,
-        seed=seed,
-        digests={volume.name: digest(volume.pixels), f"truth of {volume.name}": digest(instances)},
-    )
+    return fit_volume(volume, instances, settings, _block(settings), volume_learner, card, folder)
 
 
 def _strides(volume: Volume, settings: VolumeSettings) -> list[list[int]]:
