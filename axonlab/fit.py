@@ -58,6 +58,11 @@ class Fit:
     ----------
     job : Job
         Start, stop and wait for the training here; `axonlab.widgets.JobWidget` shows it.
+
+    Raises
+    ------
+    ValueError
+        If the folder holds another training, or a model that is of none.
     """
 
     def __init__(
@@ -83,6 +88,11 @@ class Fit:
         self.checkpoint.digests = digests
         if self.checkpoint.path.exists():
             self.checkpoint.read()
+        elif self.model_file.exists():
+            raise ValueError(
+                f"{self.model_file} is there, but no training to go on with. Choose another "
+                "folder, or move the file."
+            )
 
     @property
     def model_file(self) -> Path:
@@ -124,7 +134,7 @@ class Fit:
         kept = "the last step"
         if done < self.epochs:
             self.checkpoint.restore_best(learner)
-            kept = f"epoch {self.checkpoint.best_epoch + 1}, the best on the validation images"
+            kept = self.checkpoint.best_text
         training = self.checkpoint.recipe | {
             "epochs": done,
             "steps": done * len(learner.dls.train),

@@ -219,6 +219,13 @@ class Checkpoint(Callback):
         return max(range(len(dice)), key=lambda epoch: sum(dice[epoch]))
 
     @property
+    def best_text(self) -> str:
+        """Which weights those of the best epoch are, for the model card."""
+        is_chosen = self.history[-1]["valid_loss"] is not None
+        why = "the best on the validation images" if is_chosen else "the last whole one"
+        return f"epoch {self.best_epoch + 1}, {why}"
+
+    @property
     def is_out_of_patience(self) -> bool:
         """Whether the last `patience` epochs were no better than one before."""
         if not self.patience or not self.history:
@@ -251,7 +258,8 @@ class Checkpoint(Callback):
             )
             raise ValueError(
                 f"{self.path} belongs to another training ({listed}). Go on with its settings, "
-                "choose another name, or begin anew with overwrite=True."
+                "choose another name, or begin anew: with overwrite=True, or where that cannot be "
+                "given, by deleting this file."
             )
         self.history, self.seconds, self._best = history, seconds, state["best"]
         return state
@@ -273,8 +281,8 @@ class Checkpoint(Callback):
             raise ValueError(
                 f"{self.path} was begun with other data; changed since then: {', '.join(changed)}. "
                 "Put back what was there to go on. To train on it as it is now, choose another "
-                "name, where start_from can be the model of this training, or begin anew with "
-                "overwrite=True."
+                "name, where start_from can be the model of this training, or begin anew: with "
+                "overwrite=True, or where that cannot be given, by deleting this file."
             )
         learn.create_opt()
         learn.model.load_state_dict(state["model"])

@@ -396,8 +396,7 @@ class Training:
         kept = "the last step"
         if not is_whole:
             self.checkpoint.restore_best(learner)
-            why = "the best on the validation images" if self._split(True) else "the last whole one"
-            kept = f"epoch {self.checkpoint.best_epoch + 1}, {why}"
+            kept = self.checkpoint.best_text
         training = self.card.training | {
             "steps": self.epochs_done * self.steps_per_epoch,
             "minutes": round(self.checkpoint.seconds / 60, 1),

@@ -105,6 +105,22 @@ def test_other_data_do_not_go_on(drawn, tmp_path):
     assert path.exists() and len(fit.history) == 1
 
 
+def test_a_foreign_model_is_not_overwritten(drawn, tmp_path):
+    """A model file without a checkpoint belongs to something else."""
+    (tmp_path / "model.safetensors").write_bytes(b"somebody's")
+    with pytest.raises(ValueError, match="no training to go on with"):
+        fit_of(drawn, tmp_path)
+    assert (tmp_path / "model.safetensors").read_bytes() == b"somebody's"
+
+
+def test_stopped_without_validation(drawn, tmp_path):
+    """No epoch is called the best where no section is kept for validation."""
+    fit = fit_of(drawn, tmp_path, valid=[])
+    stop_after(fit.job, 5)  # of 4 steps in an epoch
+    card = load_model(fit.go_on().wait()).card
+    assert card.training["weights"] == "epoch 1, the last whole one"
+
+
 def test_two_in_one_folder(drawn, tmp_path):
     """A second training in the same folder is told of the first."""
     with alone_in(tmp_path), pytest.raises(RuntimeError, match="Another training is running"):
