@@ -59,7 +59,7 @@ class Part:
 
 def volume_block(
     *,
-    valid: Slab,
+    valid: Slab | None,
     offsets: Sequence[Sequence[int]] = NEAREST,
     patch: Shape = (16, 96, 96),
     patches: int = 128,
@@ -75,9 +75,9 @@ def volume_block(
 
     Parameters
     ----------
-    valid : slice or tuple of slice
+    valid : slice, tuple of slice or None
         The slab for validation, cut along one axis: ``np.s_[140:]`` are sections from 140 on,
-        ``np.s_[:, :, 200:]`` columns from 200 on.
+        ``np.s_[:, :, 200:]`` columns from 200 on. None trains on everything.
     offsets : sequence of triple of int
         Of the affinities, in voxels.
     patch : triple of int
@@ -116,7 +116,7 @@ def volume_block(
 
 def section_block(
     *,
-    valid: Slab,
+    valid: Slab | None,
     sections: int = 3,
     thickness: float = 2.0,
     across_sections: int = 1,
@@ -133,7 +133,7 @@ def section_block(
 
     Parameters
     ----------
-    valid : slice or tuple of slice
+    valid : slice, tuple of slice or None
         As for `volume_block`.
     sections : int
         How many the network sees, an odd number.
@@ -318,7 +318,7 @@ def _parts(
     volume: Volume,
     truth: NDArray[np.integer[Any]],
     size: tuple[float, float, float],
-    valid: Slab,
+    valid: Slab | None,
     patch: Shape,
     patches: tuple[int, int],
 ) -> list[Part]:
@@ -326,7 +326,7 @@ def _parts(
     before, slab, after = _slabs(volume, valid)
     pixels = normalise_sections(volume)
     places = [at for at in (before, after) if _fits(truth[at].shape, patch)]
-    if not places or not _fits(truth[slab].shape, patch):
+    if not places or not (valid is None or _fits(truth[slab].shape, patch)):
         raise ValueError(
             f"{volume.name}: of {truth.shape} voxels ({', '.join(AXES)}), {truth[slab].shape} for "
             f"validation, which leaves no room for patches of {patch} in both it and the rest. "
@@ -346,9 +346,11 @@ def _parts(
     return found
 
 
-def _slabs(volume: Volume, valid: Slab) -> tuple[tuple[slice, ...], ...]:
+def _slabs(volume: Volume, valid: Slab | None) -> tuple[tuple[slice, ...], ...]:
     """Return where the voxels before, in and after a slab are."""
     shape = volume.pixels.shape
+    if valid is None:
+        return (), (slice(0),), (slice(0),)
     given = valid if isinstance(valid, tuple) else (valid,)
     cuts = [*given, *[slice(None)] * (3 - len(given))]
     bounds = [cut.indices(n)[:2] for cut, n in zip(cuts, shape, strict=False)]

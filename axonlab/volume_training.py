@@ -26,8 +26,9 @@ class VolumeSettings:
 
     Parameters
     ----------
-    valid : triple of int
+    valid : triple of int or None
         The slab for validation: its axis (0, 1 or 2), its first plane, and that after its last.
+        None trains on everything.
     offsets : sequence of triple of int
         Of the affinities that a network in three dimensions learns.
     sections : int
@@ -47,7 +48,7 @@ class VolumeSettings:
     seed : int
     """
 
-    valid: Sequence[int]
+    valid: Sequence[int] | None
     offsets: Sequence[Sequence[int]] = NEAREST
     sections: int = 0
     epochs: int = 5
@@ -69,15 +70,17 @@ class VolumeSettings:
                 f"{self.patches} patches in an epoch, fewer than a batch of {self.batch}. Take "
                 "more patches, or a smaller batch."
             )
-        if len(self.valid) != 3 or self.valid[0] not in (0, 1, 2):
+        if self.valid is not None and (len(self.valid) != 3 or self.valid[0] not in (0, 1, 2)):
             raise ValueError(
                 f"valid: {list(self.valid)} given, expected axis (0, 1 or 2), first plane, and the "
                 "one after the last, such as [0, 166, 250]."
             )
 
     @property
-    def slab(self) -> tuple[slice, ...]:
+    def slab(self) -> tuple[slice, ...] | None:
         """Where the voxels for validation are."""
+        if self.valid is None:
+            return None
         axis, first, stop = self.valid
         return (*[slice(None)] * axis, slice(first, stop))
 

@@ -35,6 +35,14 @@ def test_affinities_of_a_model_file(drawn, tmp_path):
     assert found.shape == (4, 16, 48, 56) and 0 <= found.min() < found.max() <= 1
 
 
+def test_without_validation(drawn, tmp_path):
+    """Everything is trained on, and nothing is told of what was not seen."""
+    settings = VolumeSettings(**TINY | {"valid": None})
+    fit = volume_fit(drawn.volume, drawn.instances, settings, tmp_path)
+    card = load_model(fit.go_on().wait()).card
+    assert card.training["curve"]["valid_loss"] == [None] and card.training["valid"] is None
+
+
 def test_boundaries_of_a_model_file(drawn, tmp_path):
     """Three sections go in, the boundaries of the middle one come out."""
     settings = VolumeSettings(**TINY, sections=3)
