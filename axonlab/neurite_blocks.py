@@ -12,20 +12,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import zarr
 from numpy.typing import NDArray
-from skimage.measure import label
 
 from axonlab import stitch
-from axonlab.io import write_json
+from axonlab.autosave import digest
 from axonlab.neurite_objects import Objects, Recipe, check_prediction, label_neurites
-from axonlab.partition_scores import partition_scores
-from axonlab.region_graph import Box
+from axonlab.region_graph import Box, pieces
 from axonlab.slide_plan import locked
-from axonlab.stages import Progress, Record, Stage, Tell, Tile, workers
+from axonlab.stages import Progress, Record, Stage, Tell, Tile, begin, workers
 
 if TYPE_CHECKING:
     from distributed import Client
 
 Triple = tuple[int, int, int]
+
+KEY = "axonlab_key"
+"""Attribute of a predicted zarr array by which it is told from others."""
 
 FACE = 2
 """Voxels to each side of a face, at most, in which objects are compared: near the face both blocks
@@ -132,10 +133,11 @@ def label_blocks(
     ----------
     prediction : array or zarr.Array
         As for `axonlab.neurite_objects.label_neurites`; only a block with its context is read
-        at once. It must not change between calls that go on with each other.
+        at once. A zarr array that `axonlab.volume_predict.predict_blocks` has not made must not
+        change between calls that go on with each other.
     output : path
         Of a folder, which an earlier call may have begun: blocks that are finished are not done
-        again, unless the recipe or a number is another.
+        again, unless the prediction, the recipe or a number is another.
     recipe : MutexWatershed, MeanAffinity or BoundaryWatershed
     block : triple of int
         Size of the blocks. It bounds memory.
@@ -174,11 +176,12 @@ def label_blocks(
     check_prediction(shape, recipe)
     blocks = Blocks((shape[-3], shape[-2], shape[-1]), _triple(block), _triple(context))
     output = Path(output).absolute()
-    _prepare(output, blocks)
+    _begin(output, blocks)
     tell = tell or _nobody
     with workers(client) as team, locked(output):
         told = json.loads(json.dumps(asdict(recipe), default=str))  # type: ignore[call-overload]
         about = {"recipe": type(recipe).__name__, **told, "min_voxels": min_voxels}
+        about["prediction"] = _digest(prediction)
         segmented = Stage(output / "run", "segmented", None, blocks=asdict(blocks), **about)
         tasks = {tile: (prediction, output, blocks, tile) for tile in blocks.tiles}
         of_blocks = segmented.run(
@@ -190,60 +193,6 @@ def label_blocks(
         written = Stage(output / "run", "written", matched)
         written.run(_write, {t: (*task[1:], ids[t]) for t, task in tasks.items()}, team, tell)
     return zarr.open_array(output / "neurites", mode="r")
-
-
-def seam_scores(stitched: Objects, whole: Objects, block: Triple) -> dict[str, float]:
-    """Compare neurites made block by block with those of the volume in one piece.
-
-    Parameters
-    ----------
-    stitched, whole : (Z, Y, X) integer array
-        Ids, made by the same recipe from the same prediction.
-    block : triple of int
-        Size of the blocks.
-
-    Returns
-    -------
-    dict of str to float
-        What `axonlab.partition_scores.partition_scores` says, with the whole as the truth, and
-
-        - `face_split`: of the pairs of voxels that face each other across a face between blocks
-          and are of one neurite in the whole, the share that is not in the stitched one
-        - `face_merge`: of those that are of two neurites in the whole, the share that is of one
-          in the stitched one
-
-        both NaN where there are no such pairs.
-
-    Raises
-    ------
-    ValueError
-        As `partition_scores` does.
-
-    Examples
-    --------
-    >>> whole = np.array([[[1, 1, 1, 1], [2, 2, 3, 3]]])
-    >>> stitched = np.array([[[1, 1, 4, 4], [2, 2, 2, 2]]])
-    >>> scores = seam_scores(stitched, whole, (1, 2, 2))
-    >>> scores["face_split"], scores["face_merge"]
-    (1.0, 1.0)
-    """
-    scores = partition_scores(stitched, whole)
-    split = merged = together = apart = 0
-    for axis, size in enumerate(block):
-        after = np.arange(size, whole.shape[axis], size)
-        one, other, mine, theirs = (
-            np.take(ids, places, axis) for ids in (whole, stitched) for places in (after - 1, after)
-        )
-        known = (one > 0) & (other > 0)
-        are_one = (mine == theirs) & (mine > 0)
-        together += int(np.count_nonzero(known & (one == other)))
-        apart += int(np.count_nonzero(known & (one != other)))
-        split += int(np.count_nonzero(known & (one == other) & ~are_one))
-        merged += int(np.count_nonzero(known & (one != other) & are_one))
-    return scores | {
-        "face_split": float(split / together) if together else np.nan,
-        "face_merge": float(merged / apart) if apart else np.nan,
-    }
 
 
 def match_pieces(one: Objects, other: Objects) -> NDArray[np.int64]:
@@ -267,7 +216,7 @@ def match_pieces(one: Objects, other: Objects) -> NDArray[np.int64]:
     array([[1, 1],
            [5, 7]])
     """
-    mine, theirs = (_pieces(ids) for ids in (one, other))
+    mine, theirs = (pieces(ids).reshape(-1).astype(np.int64) for ids in (one, other))
     sizes = np.bincount(mine), np.bincount(theirs)
     both = (mine > 0) & (theirs > 0)
     key, overlap = np.unique(mine[both] * len(sizes[1]) + theirs[both], return_counts=True)
@@ -283,18 +232,12 @@ def match_pieces(one: Objects, other: Objects) -> NDArray[np.int64]:
     return np.unique(pairs, axis=1)
 
 
-def _pieces(ids: Objects) -> NDArray[np.int64]:
-    """Number the pieces of equal ids that hang together by faces, in a flat array."""
-    pieces = label(ids, background=0, connectivity=1)  # type: ignore[no-untyped-call]
-    return np.asarray(pieces.reshape(-1), np.int64)
-
-
 def _segment(
     prediction: Any, output: Path, blocks: Blocks, tile: Tile, recipe: Recipe, min_voxels: int
 ) -> Record:
     """Segment a block with its context; the record counts its objects and their own voxels."""
     window, core = blocks.window(tile), blocks.core(tile)
-    seen = np.asarray(prediction[(..., *window)])
+    seen = np.asarray(prediction[(..., *window)], np.float32)
     objects = label_neurites(seen, recipe, min_voxels=min_voxels)
     _windows(output)[blocks.slot(tile, window)] = objects
     inner = tuple(
@@ -350,36 +293,22 @@ def _windows(output: Path) -> Any:
     return zarr.open_array(output / "run" / "windows", mode="r+")
 
 
-def _prepare(output: Path, blocks: Blocks) -> None:
-    """Make the arrays, unless they are there of an earlier call.
-
-    Raises
-    ------
-    ValueError
-        If those of another volume or other blocks are there, or something else.
-    """
-    about = output / "run" / "about.json"
-    told = json.loads(json.dumps(asdict(blocks)))
-    if about.is_file():
-        before = json.loads(about.read_text("utf-8"))
-        if before != told:
-            raise ValueError(
-                f"{output} was begun with {before}, and {told} is given now. Choose another "
-                "output, or move it away."
-            )
-        return
-    if output.exists() and any(path.name != "run" for path in output.iterdir()):
-        raise ValueError(
-            f"{output} is there, and holds no neurites of blocks. Choose another output."
-        )
+def _begin(output: Path, blocks: Blocks) -> None:
     counts = np.max(blocks.tiles, axis=0) + 1
     z, y, x = (int(i * n) for i, n in zip(counts, blocks.slot_size, strict=True))
-    for name, shape, chunks in (
-        ("run/windows", (z, y, x), blocks.slot_size),
-        ("neurites", blocks.shape, tuple(map(min, blocks.size, blocks.shape))),
-    ):
-        zarr.create_array(output / name, shape=shape, chunks=chunks, dtype="int32", overwrite=True)
-    write_json(about, told)
+    chunks = tuple(map(min, blocks.size, blocks.shape))
+    arrays = {
+        "run/windows": ((z, y, x), blocks.slot_size, "int32"),
+        "neurites": (blocks.shape, chunks, "int32"),
+    }
+    begin(output, asdict(blocks), arrays, "neurites of blocks")
+
+
+def _digest(prediction: Any) -> str:
+    """Return what tells of a prediction whether it is another one than before."""
+    if isinstance(prediction, np.ndarray):
+        return digest(prediction)
+    return str(getattr(prediction, "attrs", {}).get(KEY, ""))
 
 
 def _triple(numbers: Any) -> Triple:

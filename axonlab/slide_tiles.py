@@ -206,8 +206,8 @@ def predict_classes(
 ) -> Record:
     """Segment a tile."""
     classes = slide.labels("classes")
-    for part in _parts(slide, box, _model(model, sha256).card.pixel_size):
-        classes[part] = _predict(slide, part, _model(model, sha256), grey_range)
+    for part in _parts(slide, box, kept_model(model, sha256).card.pixel_size):
+        classes[part] = _predict(slide, part, kept_model(model, sha256), grey_range)
     return {}
 
 
@@ -263,13 +263,13 @@ def _needed(axes: list[Resampling], wanted: Any) -> Box:
 
 
 @lru_cache(maxsize=1)
-def _model(path: str, sha256: str) -> Any:
+def kept_model(path: str, sha256: str) -> Any:
     """Load the model once per worker."""
     from axonlab.models import load_model
 
     model = load_model(path)
     if model.sha256 != sha256:
-        raise ValueError(f"{path} has changed since the slide was begun. Begin anew.")
+        raise ValueError(f"{path} has changed since the work was begun. Begin anew.")
     return model
 
 

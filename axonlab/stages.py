@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import zarr
 from numpy.typing import NDArray
 
-from axonlab.io import write_bytes
+from axonlab.io import write_bytes, write_json
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -110,6 +111,44 @@ def workers(client: Client | None) -> Iterator[Workers]:
     cluster: Any = client  # its methods have no types
     with cluster.get_executor(pure=False) as executor:
         yield Workers(executor, lambda: sum(cluster.nthreads().values()) or 1, are_threads=False)
+
+
+def begin(
+    output: Path, about: Mapping[str, Any], arrays: Mapping[str, tuple[Any, Any, str]], what: str
+) -> None:
+    """Make the arrays of a work in blocks, unless they are there of an earlier call.
+
+    Parameters
+    ----------
+    output : Path
+        Of the folder.
+    about : mapping
+        What nothing that is finished can be used without, as JSON.
+    arrays : mapping of str to (shape, chunks, type)
+        By their names in the folder.
+    what : str
+        The arrays hold.
+
+    Raises
+    ------
+    ValueError
+        If those of another work are there, or something else.
+    """
+    told = json.loads(json.dumps(about))
+    path = output / "run" / "about.json"
+    if path.is_file():
+        before = json.loads(path.read_text("utf-8"))
+        if before != told:
+            raise ValueError(
+                f"{output} was begun with {before}, and {told} is given now. Choose another "
+                "output, or move it away."
+            )
+        return
+    if output.exists() and any(path.name != "run" for path in output.iterdir()):
+        raise ValueError(f"{output} is there, and holds no {what}. Choose another output.")
+    for name, (shape, chunks, dtype) in arrays.items():
+        zarr.create_array(output / name, shape=shape, chunks=chunks, dtype=dtype, overwrite=True)
+    write_json(path, told)
 
 
 class Stage:

@@ -3,17 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import product
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+import zarr
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from axonlab import machine
-from axonlab.models import fast_dtype
-from axonlab.segment import ORIENTATIONS, Tell, fold_batch_norm, window
+from axonlab.affinities import offsets_of
+from axonlab.autosave import digest
+from axonlab.micrograph import intensity_range, normalise
+from axonlab.models import Model, fast_dtype
+from axonlab.neurite_blocks import KEY
+from axonlab.segment import ORIENTATIONS, Tell, fold_batch_norm
+from axonlab.slide_plan import locked
+from axonlab.slide_stages import keep_model
+from axonlab.slide_tiles import kept_model
+from axonlab.stages import Progress, Record, Stage, Tile, begin, workers
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+Triple = tuple[int, int, int]
 
 TILE = (96, 192, 192)
 """Sections, rows and columns of a tile: with what a network of four levels sees around it, some
@@ -60,25 +76,173 @@ def predict_affinities(
             f"Pixels of shape {pixels.shape}: expected a volume (sections, rows, columns)."
         )
     see, stride, halo = _ready(network)
-    steps = [-(-side // step) * step for side, step in zip(tile, stride, strict=True)]
-    margins = [(0, -n % step) for n, step in zip(pixels.shape, stride, strict=True)]
-    padded = np.pad(pixels, margins, mode="symmetric")
-    corners = list(product(*(range(0, n, s) for n, s in zip(pixels.shape, steps, strict=True))))
+    tiles = Tiles(pixels.shape, tile, stride, halo)
     result: NDArray[np.float32] | None = None
-    for done, corner in enumerate(corners, start=1):
-        cuts = [
-            window(*cut) for cut in zip(corner, steps, halo, padded.shape, strict=True)
-        ]  # of each axis what is seen, and the tile in that
-        seen, inner = zip(*cuts, strict=True)
-        part = see(padded[seen][None])[(slice(None), *inner)]
+    for done, place in enumerate(tiles.places, start=1):
+        part = see(tiles.padded(pixels[tiles.seen(place)])[None])
         if result is None:
             result = np.empty((len(part), *pixels.shape), np.float32)
-        here = tuple(slice(a, a + n) for a, n in zip(corner, steps, strict=True))
-        shape = result[(slice(None), *here)].shape
-        result[(slice(None), *here)] = part[tuple(slice(n) for n in shape)]
-        tell(done / len(corners))
+        result[(slice(None), *tiles.core(place))] = part[(slice(None), *tiles.inner(place))]
+        tell(done / len(tiles.places))
     assert result is not None
     return result
+
+
+def predict_blocks(
+    model: Model,
+    source: Any,
+    output: str | Path,
+    *,
+    tile: Triple = TILE,
+    client: Client | None = None,
+    tell: Callable[[Progress], None] = lambda progress: None,
+) -> Any:
+    """Predict the affinities of a volume of any size, tile by tile; it can be stopped and goes on.
+
+    Parameters
+    ----------
+    model : Model
+        Of affinities, from `axonlab.models.load_model`.
+    source : (Z, Y, X) array or zarr.Array
+        Grey values as they were recorded, at the voxel size of the model; of them, one section or
+        one tile with its context is in memory at once. With a client it must be a zarr array.
+    output : path
+        Of a folder, which an earlier call may have begun: tiles that are finished are not done
+        again, unless model or grey values are others.
+    tile : triple of int
+        As for `predict_affinities`.
+    client : distributed.Client, optional
+        Of a dask cluster that sees the same files; by default this machine does it alone.
+    tell : callable, optional
+        Called after every section and tile; what it raises stops the work.
+
+    Returns
+    -------
+    zarr.Array
+        (n_offsets, Z, Y, X) float16, for `axonlab.neurite_blocks.label_blocks`.
+
+    Raises
+    ------
+    ValueError
+        If the source is no volume, the model tells no affinities, or the output holds another work.
+    BlockingIOError
+        If another process works on the output.
+
+    Notes
+    -----
+    What is predicted is what `predict_affinities` gives of the whole, but for float16.
+    """
+    shape = tuple(source.shape)
+    if len(shape) != 3 or 0 in shape:
+        raise ValueError(f"A source of shape {shape}: expected a volume (sections, rows, columns).")
+    offsets = offsets_of(model.card.classes)
+    network = model.network
+    tiles = Tiles(shape, tile, network.stride, network.halo)
+    output = Path(output).absolute()
+    arrays = {"affinities": ((len(offsets), *shape), (1, *tiles.size), "float16")}
+    begin(output, {"shape": shape, "tile": tiles.size, "offsets": offsets}, arrays, "affinities")
+    with workers(client) as team, locked(output):
+        path, sha256 = keep_model(output, model)
+        sections = {(z,): (source, z) for z in range(shape[0])}
+        greys = Stage(output / "run", "greys")
+        greys.forget(sections)  # looked at anew: they tell whether the source is another one
+        found = greys.run(_grey_range, sections, team, tell)
+        ranges = np.array([found[section]["range"] for section in sections])
+        predicted = Stage(output / "run", "predicted", model=sha256, greys=digest(ranges))
+        tasks = {at: (source, output, tiles, at, path, sha256, ranges) for at in tiles.places}
+        # torch takes all processors by itself
+        predicted.run(_predict, tasks, team, tell, at_once=1 if team.are_threads else None)
+        zarr.open_array(output / "affinities", mode="r+").attrs[KEY] = predicted.key
+    return zarr.open_array(output / "affinities", mode="r")
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """How a volume is divided for prediction.
+
+    Parameters
+    ----------
+    shape : triple of int
+        Of the volume.
+    tile : triple of int
+        What is predicted at once, rounded up to multiples of the strides.
+    stride, halo : triple of int
+        Of the network.
+    """
+
+    shape: Triple
+    tile: Triple
+    stride: Triple
+    halo: Triple
+
+    @property
+    def size(self) -> Triple:
+        """Return the size of a tile that is not cut by the end of the volume."""
+        z, y, x = (-(-side // n) * n for side, n in zip(self.tile, self.stride, strict=True))
+        return z, y, x
+
+    @property
+    def places(self) -> list[Tile]:
+        """Return the places of tiles among the tiles."""
+        counts = (-(-n // side) for n, side in zip(self.shape, self.size, strict=True))
+        return list(product(*map(range, counts)))
+
+    def core(self, place: Tile) -> tuple[slice, ...]:
+        """Return the voxels of a tile."""
+        return tuple(
+            slice(i * side, min((i + 1) * side, n))
+            for i, side, n in zip(place, self.size, self.shape, strict=True)
+        )
+
+    def seen(self, place: Tile) -> tuple[slice, ...]:
+        """Return the voxels that can influence a tile, from a multiple of the strides on."""
+        return tuple(
+            slice(max(side.start - halo, 0), min(side.start + full + halo, n))
+            for side, full, halo, n in zip(
+                self.core(place), self.size, self.halo, self.shape, strict=True
+            )
+        )
+
+    def inner(self, place: Tile) -> tuple[slice, ...]:
+        """Return where a tile lies in what is seen with it."""
+        return tuple(
+            slice(side.start - seen.start, side.stop - seen.start)
+            for side, seen in zip(self.core(place), self.seen(place), strict=True)
+        )
+
+    def padded(self, seen: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Fill what is seen up to multiples of the strides, where the volume ends."""
+        missing = [(0, -n % step) for n, step in zip(seen.shape, self.stride, strict=True)]
+        return np.pad(seen, missing, mode="symmetric")
+
+
+def _grey_range(source: Any, z: int) -> Record:
+    return {"range": np.array(intensity_range(np.asarray(source[z], np.float32)))}
+
+
+def _predict(
+    source: Any,
+    output: Path,
+    tiles: Tiles,
+    place: Tile,
+    path: str,
+    sha256: str,
+    ranges: NDArray[np.float64],
+) -> Record:
+    """Predict a tile, each of whose sections is normalised by its own range."""
+    box = tiles.seen(place)
+    pixels = np.stack(
+        [
+            normalise(section, *limits)
+            for section, limits in zip(
+                np.asarray(source[box], np.float32), ranges[box[0]], strict=True
+            )
+        ]
+    )
+    see, _, _ = _ready(kept_model(path, sha256).network)
+    part = see(tiles.padded(pixels)[None])[(slice(None), *tiles.inner(place))]
+    zarr.open_array(output / "affinities", mode="r+")[(slice(None), *tiles.core(place))] = part
+    return {}
 
 
 def predict_boundaries(
@@ -149,7 +313,8 @@ def _ready(
     """Return a function from channels to probabilities, and stride and halo of a network."""
     device = machine.device()
     dtype = fast_dtype(device)
-    folded = fold_batch_norm(network).to(device, dtype)
+    layout = torch.channels_last if len(network.stride) == 2 else torch.channels_last_3d
+    folded = fold_batch_norm(network).to(device, dtype, memory_format=layout)
 
     def see(channels: NDArray[Any]) -> NDArray[np.float32]:
         with torch.inference_mode():

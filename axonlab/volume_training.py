@@ -55,7 +55,7 @@ class VolumeSettings:
     patches: int = 64
     batch: int = 2
     patch: tuple[int, int, int] = (16, 96, 96)
-    features: Sequence[int] = (16, 32, 64, 128)
+    features: Sequence[int] = (8, 24, 64, 128)
     residual: bool = True
     defects: float = 0.05
     learning_rate: float = 2e-3

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_neurite_objects import affinities_of, boundaries_of, cells, same_voxels
 
-from axonlab.neurite_blocks import Blocks, label_blocks, match_pieces, seam_scores
+from axonlab.neurite_blocks import Blocks, label_blocks, match_pieces
 from axonlab.neurite_objects import (
     NEAREST,
     BoundaryWatershed,
@@ -15,6 +15,7 @@ from axonlab.neurite_objects import (
     MutexWatershed,
     label_neurites,
 )
+from axonlab.neurite_scores import seam_scores
 
 FAR = (*NEAREST, (-2, 0, 0), (0, -5, 0), (0, 0, -5))
 SMALL = {"block": (10, 20, 22), "context": (4, 8, 8)}
@@ -136,25 +137,6 @@ def test_merged_in_one_block_only():
     other = np.int32([[[7, 7, 7, 7, 7]]])
     assert match_pieces(one, other).tolist() == [[1], [7]]
     assert match_pieces(other, np.zeros_like(other)).shape == (2, 0)
-
-
-def test_seams_of_random_partitions():
-    """Shares at faces are those of counting pair by pair."""
-    rng = np.random.default_rng(0)
-    whole, stitched = rng.integers(0, 4, (2, 4, 5, 6))
-    pairs = [
-        (at, tuple(np.add(at, step)))
-        for at in np.ndindex(4, 5, 6)
-        for axis, step in enumerate(np.eye(3, dtype=int))
-        if (at[axis] + 1) % 2 == 0 and at[axis] + 1 < whole.shape[axis]
-    ]
-    known = [(a, b) for a, b in pairs if whole[a] and whole[b]]
-    joined = {p: stitched[p[0]] == stitched[p[1]] > 0 for p in known}
-    same = [p for p in known if whole[p[0]] == whole[p[1]]]
-    differ = [p for p in known if whole[p[0]] != whole[p[1]]]
-    scores = seam_scores(stitched, whole, (2, 2, 2))
-    assert np.isclose(scores["face_split"], np.mean([not joined[p] for p in same]))
-    assert np.isclose(scores["face_merge"], np.mean([joined[p] for p in differ]))
 
 
 def test_what_cannot_be(tmp_path):

@@ -79,7 +79,7 @@ def learned(dls: DataLoaders, network: torch.nn.Module) -> tuple[float, float, l
     learn = volume_learner(dls, network)
     with learn.no_bar(), learn.no_logging():
         before = learn.validate()[0]
-        learn.fit(2, 1e-2)
+        learn.fit(4, 1e-2)
         after, *dice = learn.validate()
     return before, after, dice
 
