@@ -71,25 +71,26 @@ def find_pixel_size(path: Path, tagged: Sequence[float]) -> tuple[float, str]:
     return size, source
 
 
+def tiff_voxel_sizes(tif: tifffile.TiffFile) -> list[float]:
+    """Return the distance of sections, height and width (µm) of a voxel from OME or ImageJ tags."""
+    if tif.is_ome and tif.ome_metadata:
+        return _ome_sizes(tif.ome_metadata, "ZYX")
+    spacing = (tif.imagej_metadata or {}).get("spacing")
+    sizes = tiff_pixel_sizes(tif)
+    return [float(spacing) * _um(_imagej_unit(tif)), *sizes] if spacing and sizes else []
+
+
 def tiff_pixel_sizes(tif: tifffile.TiffFile) -> list[float]:
     """Return height and width (µm) of a pixel from OME, ImageJ or per-centimetre tags."""
     if tif.is_ome and tif.ome_metadata:
-        images = tifffile.xml2dict(tif.ome_metadata)["OME"]["Image"]
-        pixels = (images[0] if isinstance(images, list) else images)["Pixels"]
-        lengths = {
-            f"PhysicalSize{axis}": str(pixels.get(f"PhysicalSize{axis}Unit", "µm"))
-            for axis in "YX"
-            if f"PhysicalSize{axis}" in pixels
-        }
-        # OME knows units that are no lengths, "pixel" and "reference frame"
-        return [float(pixels[k]) * _um(unit) for k, unit in lengths.items() if _is_length(unit)]
+        return _ome_sizes(tif.ome_metadata, "YX")
     tags = tif.pages.first.tags
     if "XResolution" not in tags or "YResolution" not in tags:
         return []
     pixels_per_unit = [tags[f"{axis}Resolution"].value for axis in "YX"]
     if any(0 in fraction for fraction in pixels_per_unit):
         return []
-    unit = str((tif.imagej_metadata or {}).get("unit", "")).replace("\\u00B5", "µ")
+    unit = _imagej_unit(tif)
     # Dots per inch speak of printing, whatever program wrote them.
     if not unit and "ResolutionUnit" in tags and tags["ResolutionUnit"].value == _CENTIMETRE:
         unit = "cm"
@@ -97,6 +98,22 @@ def tiff_pixel_sizes(tif: tifffile.TiffFile) -> list[float]:
         if any(d / n * _um(unit) > _LARGEST_PER_CM_UM for n, d in pixels_per_unit):
             return []
     return [d / n * _um(unit) for n, d in pixels_per_unit] if _is_length(unit) else []
+
+
+def _ome_sizes(metadata: str, axes: str) -> list[float]:
+    images = tifffile.xml2dict(metadata)["OME"]["Image"]
+    pixels = (images[0] if isinstance(images, list) else images)["Pixels"]
+    lengths = {
+        f"PhysicalSize{axis}": str(pixels.get(f"PhysicalSize{axis}Unit", "µm"))
+        for axis in axes
+        if f"PhysicalSize{axis}" in pixels
+    }
+    # OME knows units that are no lengths, "pixel" and "reference frame"
+    return [float(pixels[k]) * _um(unit) for k, unit in lengths.items() if _is_length(unit)]
+
+
+def _imagej_unit(tif: tifffile.TiffFile) -> str:
+    return str((tif.imagej_metadata or {}).get("unit", "")).replace("\\u00B5", "µ")
 
 
 def ome_zarr_pixel_sizes(multiscale: dict[str, Any]) -> list[float]:

@@ -22,10 +22,10 @@ from axonlab.volume import (
     check_same_shape,
     check_truth,
     number_sections,
-    read_instances,
     read_interior,
     read_stack,
 )
+from axonlab.volume_files import read_supervoxels
 
 DATA_VARIABLE = "AXONLAB_DATA"
 """Environment variable naming a folder that already holds data sets: nothing is downloaded."""
@@ -124,7 +124,7 @@ def load_truth(name: str) -> NDArray[np.bool_] | NDArray[np.int32]:
     volume = load(name)
     assert isinstance(volume, Volume)
     if "instances" in sample:
-        instances = read_instances(folder / sample["instances"])
+        instances = read_supervoxels(folder / sample["instances"])
         check_same_shape(volume, instances)
         return instances
     images, masks = (number_sections(folder.glob(sample[kind])) for kind in ("images", "masks"))

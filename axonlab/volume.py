@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import io
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -163,83 +161,6 @@ def read_interior(paths: Iterable[str | Path], *, membrane: int) -> NDArray[np.b
     return np.asarray(_stacked(masks) != membrane)
 
 
-def read_instances(path: str | Path) -> NDArray[np.int32]:
-    """Read what neuron every voxel belongs to from an HDF5 file of supervoxels (fib25).
-
-    Parameters
-    ----------
-    path : path
-        Of a file, compressed or not (``.h5.gz``), with the data sets ``stack``, (Z, Y, X)
-        supervoxels, and ``transforms``, (n, 2): every supervoxel and the body that it is of.
-
-    Returns
-    -------
-    (Z, Y, X) int32 array
-        Ids run from 1 without gaps in the order of the bodies, however large those are; 0 is
-        body 0, which is none.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If it is damaged, lacks a data set, or a supervoxel is of no body or of two.
-    """
-    import h5py  # for this format alone
-
-    path = existing(path)
-    try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-        with h5py.File(io.BytesIO(content)) as file:
-            stack, transforms = file["stack"][()], file["transforms"][()]
-    except (OSError, EOFError, KeyError) as error:
-        raise ValueError(
-            f"{path}: could not be read ({error}). Expected HDF5 with the data sets stack and "
-            "transforms; copy or download it again."
-        ) from error
-    return bodies_of(stack, transforms)
-
-
-def bodies_of(
-    supervoxels: NDArray[np.integer[Any]], transforms: NDArray[np.integer[Any]]
-) -> NDArray[np.int32]:
-    """Return the body of every voxel, numbered from 1 without gaps, see `read_instances`.
-
-    Parameters
-    ----------
-    supervoxels : (Z, Y, X) integer array
-    transforms : (n, 2) integer array
-        Supervoxels and their bodies.
-
-    Raises
-    ------
-    ValueError
-        If a supervoxel is of no body or of two.
-
-    Examples
-    --------
-    >>> bodies_of(np.array([[[0, 5, 7, 9]]]), np.array([[0, 0], [5, 2**40], [7, 3], [9, 2**40]]))
-    array([[[0, 2, 1, 2]]], dtype=int32)
-    """
-    transforms = np.unique(transforms, axis=0)
-    known, bodies = transforms.T
-    twice = known[1:][known[1:] == known[:-1]]
-    if twice.size:
-        raise ValueError(f"Supervoxel {twice[0]} is of two bodies. Use the published table.")
-    place = np.searchsorted(known, supervoxels).clip(max=known.size - 1)
-    unknown = np.unique(supervoxels[known[place] != supervoxels])
-    if unknown.size:
-        raise ValueError(
-            f"{unknown.size} supervoxels, such as {unknown[0]}, are of no body. Use the table that "
-            "was published with them."
-        )
-    is_used = np.bincount(place.reshape(-1), minlength=known.size) > 0
-    is_used &= bodies != 0
-    ids = np.zeros(known.size, np.int32)
-    ids[is_used] = np.unique(bodies[is_used], return_inverse=True)[1] + 1
-    return np.asarray(ids[place])
-
-
 def number_sections(paths: Iterable[str | Path]) -> dict[int, Path]:
     """Return files by the number of their section, which is the last one in their names.
 
@@ -315,12 +236,37 @@ def normalise_sections(volume: Volume) -> NDArray[np.float32]:
     return np.stack([normalise(plane, *intensity_range(plane)) for plane in volume.pixels])
 
 
+def small_ids(ids: NDArray[np.integer[Any]]) -> NDArray[np.int32]:
+    """Return ids of neurons as int32, renumbered in their order where they are too large for it.
+
+    Parameters
+    ----------
+    ids : integer array
+        0 is no neuron, what is negative is unknown, and becomes -1.
+
+    Examples
+    --------
+    >>> small_ids(np.array([0, 2**40, 5, -3, 5]))
+    array([ 0,  2,  1, -1,  1], dtype=int32)
+    """
+    if ids.dtype.kind == "i":
+        ids = np.maximum(ids, -1)
+    if int(ids.max(initial=0)) <= np.iinfo(np.int32).max:
+        return ids.astype(np.int32)
+    known, place = np.unique(ids, return_inverse=True)
+    numbers = np.where(known < 0, -1, np.cumsum(known > 0)).astype(np.int32)
+    return np.asarray(numbers[place].reshape(ids.shape))
+
+
 def check_same_shape(volume: Volume, truth: NDArray[np.generic]) -> None:
     """Raise ValueError unless a truth is of the shape of its volume."""
-    if truth.shape != volume.pixels.shape:
+    shape = volume.pixels.shape
+    if truth.shape != shape:
+        is_turned = truth.ndim == 3 and truth.shape == shape[::-1]
+        hint = " They seem to be in the order x, y, z: transpose it with truth.T." * is_turned
         raise ValueError(
-            f"{volume.name}: truth of shape {truth.shape} for a volume of {volume.pixels.shape} "
-            f"({', '.join(AXES)}). Both must hold the same sections at the same size."
+            f"{volume.name}: truth of shape {truth.shape} for a volume of {shape} "
+            f"({', '.join(AXES)}). Both must hold the same sections at the same size.{hint}"
         )
 
 

@@ -21,7 +21,7 @@ from torch import Tensor
 from axonlab.affinities import NEAREST, affinity_targets, boundary_targets, check_offsets
 from axonlab.augment import random_intensity
 from axonlab.neurites import DEFECTS
-from axonlab.volume import AXES, Volume, check_same_shape, normalise_sections
+from axonlab.volume import AXES, Volume, check_same_shape, normalise_sections, small_ids
 
 SLIP_PX = 12
 """By how many pixels at most a section is put beside its place, along each axis."""
@@ -290,13 +290,7 @@ def check_instances(volume: Volume, instances: NDArray[np.integer[Any]]) -> NDAr
             f"{volume.name}: the instances hold no neuron: their highest id is {highest}. Check "
             "what was read."
         )
-    if instances.dtype.kind == "i":
-        instances = np.maximum(instances, -1)
-    if highest <= np.iinfo(np.int32).max:
-        return instances.astype(np.int32)
-    ids, place = np.unique(instances, return_inverse=True)
-    numbers = np.where(ids < 0, -1, np.cumsum(ids > 0)).astype(np.int32)
-    return np.asarray(numbers[place].reshape(instances.shape))
+    return small_ids(instances)
 
 
 def _block(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import product
+from itertools import combinations, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from axonlab import machine
-from axonlab.affinities import offsets_of
+from axonlab.affinities import BOUNDARY, Offset, offsets_of, pair_slices
 from axonlab.autosave import digest
 from axonlab.micrograph import intensity_range, normalise
 from axonlab.models import Model, fast_dtype
@@ -37,23 +37,26 @@ TILE = (96, 192, 192)
 
 
 def predict_affinities(
-    network: nn.Module,
+    model: Model,
     pixels: NDArray[np.float32],
     *,
-    tile: tuple[int, int, int] = TILE,
+    tile: Triple = TILE,
+    test_time_augmentation: bool = False,
     tell: Tell = lambda share: None,
 ) -> NDArray[np.float32]:
-    """Return the affinities that a network gives to the voxels of a volume.
+    """Return the affinities that a model gives to the voxels of a volume.
 
     Parameters
     ----------
-    network : Module
-        An `axonlab.networks.UNet` in three dimensions from `axonlab.volume_learn.volume_learner`.
+    model : Model
+        Of affinities, from `axonlab.models.load_model`.
     pixels : (Z, Y, X) float32 array
         From `axonlab.volume.normalise_sections`, as in training.
     tile : triple of int
         Sections, rows and columns of what is predicted at once, rounded up to multiples of the
         network's strides. It bounds memory and has no influence on the result.
+    test_time_augmentation : bool
+        Take the mean over the eight mirror images of the volume. Takes 8 times as long.
     tell : callable, optional
         Called after every tile with the share that is done; what it raises ends the work.
 
@@ -65,7 +68,7 @@ def predict_affinities(
     Raises
     ------
     ValueError
-        If the pixels are no volume.
+        If the pixels are no volume, or the model tells no affinities.
 
     Notes
     -----
@@ -75,17 +78,44 @@ def predict_affinities(
         raise ValueError(
             f"Pixels of shape {pixels.shape}: expected a volume (sections, rows, columns)."
         )
-    see, stride, halo = _ready(network)
+    offsets = offsets_of(model.card.classes)
+    see, stride, halo = _ready(model.network)
     tiles = Tiles(pixels.shape, tile, stride, halo)
-    result: NDArray[np.float32] | None = None
-    for done, place in enumerate(tiles.places, start=1):
-        part = see(tiles.padded(pixels[tiles.seen(place)])[None])
-        if result is None:
-            result = np.empty((len(part), *pixels.shape), np.float32)
-        result[(slice(None), *tiles.core(place))] = part[(slice(None), *tiles.inner(place))]
-        tell(done / len(tiles.places))
-    assert result is not None
-    return result
+    ways = [way for n in range(4) for way in combinations(range(3), n)]
+    ways = ways if test_time_augmentation else ways[:1]
+    total, counts = np.zeros((2, len(offsets), *pixels.shape), np.float32)
+    for done, (way, place) in enumerate(product(ways, tiles.places)):
+        if place == tiles.places[0]:
+            view, seen = np.flip(pixels, way), np.empty_like(total)
+        part = see(tiles.padded(view[tiles.seen(place)])[None])
+        seen[(slice(None), *tiles.core(place))] = part[(slice(None), *tiles.inner(place))]
+        if place == tiles.places[-1]:
+            _add_mirrored(total, counts, seen, way, offsets)
+        tell((done + 1) / (len(ways) * len(tiles.places)))
+    return np.asarray(total / counts)
+
+
+def _add_mirrored(
+    total: NDArray[np.float32],
+    counts: NDArray[np.float32],
+    seen: NDArray[np.float32],
+    way: tuple[int, ...],
+    offsets: list[Offset],
+) -> None:
+    """Add what a network says of a volume that was mirrored along some axes, in place.
+
+    There, the partner of a voxel lies where it lies here, or on the other side; one that lies
+    elsewhere tells nothing of the affinities here.
+    """
+    here = np.flip(seen, [1 + axis for axis in way])
+    for channel, offset in enumerate(offsets):
+        mirrored = tuple(-n if axis in way else n for axis, n in enumerate(offset))
+        voxels = partners = (slice(None),) * 3
+        if mirrored != offset:
+            voxels, partners = pair_slices(offset)
+        if mirrored in (offset, tuple(-n for n in offset)):
+            total[(channel, *voxels)] += here[(channel, *partners)]
+            counts[(channel, *voxels)] += 1
 
 
 def predict_blocks(
@@ -246,7 +276,7 @@ def _predict(
 
 
 def predict_boundaries(
-    network: nn.Module,
+    model: Model,
     pixels: NDArray[np.float32],
     *,
     test_time_augmentation: bool = False,
@@ -256,9 +286,8 @@ def predict_boundaries(
 
     Parameters
     ----------
-    network : Module
-        An `axonlab.networks.UNet` in two dimensions that was trained on
-        `axonlab.volume_blocks.section_block`; as many input channels as it sees sections.
+    model : Model
+        Of boundaries, from `axonlab.models.load_model`, whatever number of sections it sees.
     pixels : (Z, Y, X) float32 array
         From `axonlab.volume.normalise_sections`, as in training.
     test_time_augmentation : bool
@@ -272,12 +301,19 @@ def predict_boundaries(
     (Z, Y, X) float32 array
         From 0 to 1. Beyond the first and the last section the volume is mirrored.
 
+    Raises
+    ------
+    ValueError
+        If the model tells something else.
+
     Notes
     -----
     The variants are those of Zeng, Wu & Ji 2017, doi:10.1093/bioinformatics/btx188.
     """
-    see, stride, _ = _ready(network)
-    n_sections = next(network.parameters()).shape[1]
+    if model.card.classes != [BOUNDARY]:
+        raise ValueError(f"The model {model.card.name!r} tells no boundaries.")
+    see, stride, _ = _ready(model.network)
+    n_sections = next(model.network.parameters()).shape[1]
     variants = [(*way, flip) for way in ORIENTATIONS for flip in (1, -1)]
     if not test_time_augmentation:
         variants = variants[:1]

@@ -1,12 +1,7 @@
 """Volumes: sections in their order, masks whatever their values, and what does not fit."""
 
-import gzip
-
-import h5py
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 
 from axonlab import io, volume
@@ -168,49 +163,6 @@ def test_truth_that_does_not_fit():
         volume.check_truth(seen, truth.astype(np.uint8))
     with pytest.raises(ValueError, match=r"darker than the rest.*probably inverted. Pass ~truth"):
         volume.check_truth(seen, ~truth)
-
-
-IDS = st.sampled_from([0, 1, 5, 2**20, 2**40])
-
-
-@given(st.lists(IDS, min_size=1, max_size=12), st.dictionaries(IDS, IDS, min_size=5, max_size=5))
-def test_bodies_of_supervoxels(supervoxels, body):
-    """Two voxels are of one neuron when the table says so, and ids follow the bodies."""
-    stack = np.array(supervoxels).reshape(1, 1, -1)
-    found = volume.bodies_of(stack, np.array(list(body.items())))[0, 0].tolist()
-    bodies = [body[s] for s in supervoxels]
-    order = sorted(set(bodies) - {0})
-    assert found == [order.index(b) + 1 if b else 0 for b in bodies]
-
-
-def test_bodies_that_are_not_told():
-    """A supervoxel of no body or of two is an error."""
-    table = np.array([[1, 10], [2, 20]])
-    with pytest.raises(ValueError, match="1 supervoxels, such as 3, are of no body"):
-        volume.bodies_of(np.array([[[1, 3]]]), table)
-    with pytest.raises(ValueError, match="Supervoxel 2 is of two bodies"):
-        volume.bodies_of(np.array([[[1]]]), np.array([[1, 10], [2, 20], [2, 21]]))
-
-
-def test_instances_of_a_file(tmp_path):
-    """Compressed or not, the file gives the neurons; a damaged one is named."""
-    path = tmp_path / "truth.h5"
-    with h5py.File(path, "w") as file:
-        file["stack"] = np.array([[[0, 1], [2, 3]]], np.int32)
-        file["transforms"] = np.array([[0, 0], [1, 115], [2, 182], [3, 115]])
-    packed = tmp_path / "truth.h5.gz"
-    packed.write_bytes(gzip.compress(path.read_bytes()))
-    for each in (path, packed):
-        assert volume.read_instances(each).tolist() == [[[0, 1], [2, 1]]]
-    packed.write_bytes(packed.read_bytes()[:99])
-    with pytest.raises(ValueError, match=r"truth.h5.gz: could not be read"):
-        volume.read_instances(packed)
-    with h5py.File(path, "w") as file:
-        file["main"] = 1
-    with pytest.raises(ValueError, match="Expected HDF5 with the data sets stack and transforms"):
-        volume.read_instances(path)
-    with pytest.raises(FileNotFoundError):
-        volume.read_instances(tmp_path / "none.h5")
 
 
 def test_sections_are_normalised_one_by_one():

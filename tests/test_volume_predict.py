@@ -9,7 +9,7 @@ import pytest
 import torch
 import zarr
 
-from axonlab.affinities import NEAREST, channel_name, offsets_of
+from axonlab.affinities import BOUNDARY, NEAREST, channel_name, offsets_of, pair_slices
 from axonlab.models import Model, ModelCard
 from axonlab.networks import UNet
 from axonlab.neurite_blocks import label_blocks
@@ -37,14 +37,36 @@ def lively(network):
     return network.eval()
 
 
+def affine(network):
+    """Return a model whose network tells four affinities."""
+    offsets = [*NEAREST, (0, -4, 0)]
+    about = {"class": "UNet", "n_classes": 4, "features": [3, 4], "strides": [[1, 2, 2]]}
+    card = ModelCard("affine", [channel_name(o) for o in offsets], 0.01, about)
+    return Model(network, card, "")
+
+
+def bounding(network):
+    """Return a model whose network tells boundaries."""
+    return Model(
+        network, ModelCard("flat", [BOUNDARY], 0.01, {"class": "UNet", "n_classes": 1}), ""
+    )
+
+
+@pytest.fixture
+def model():
+    """Return a model of affinities that has learnt nothing."""
+    return affine(lively(UNet(4, features=(3, 4), strides=[(1, 2, 2)])))
+
+
 @pytest.mark.parametrize("residual", [False, True])
 def test_tiles_change_nothing(residual):
     """A volume whose sides are no multiples of the strides, in tiles and as a whole."""
     network = UNet(4, features=(3, 4), strides=[(1, 2, 2)], residual=residual)
     pixels = RNG.random((5, 21, 18), dtype=np.float32)
-    whole = predict_affinities(lively(network), pixels)
+    model = affine(lively(network))
+    whole = predict_affinities(model, pixels)
     shares = []
-    tiled = predict_affinities(network, pixels, tile=(2, 7, 9), tell=shares.append)
+    tiled = predict_affinities(model, pixels, tile=(2, 7, 9), tell=shares.append)
     assert whole.shape == (4, 5, 21, 18) and 0 < whole.min() < whole.max() < 1
     np.testing.assert_allclose(tiled, whole, atol=1e-6)
     assert shares == sorted(shares) and shares[-1] == 1 and len(shares) == 3 * 3 * 2
@@ -59,7 +81,7 @@ def test_each_section_is_seen_with_its_neighbours(n_sections):
     """Channels are the sections around, mirrored at the ends; rows and columns are filled up."""
     network = lively(UNet(1, n_sections, features=(3, 4)))
     pixels = RNG.random((4, 13, 10), dtype=np.float32)
-    found = predict_boundaries(network, pixels)
+    found = predict_boundaries(bounding(network), pixels)
     reach = n_sections // 2
     around = np.pad(pixels, [(reach, reach), (0, 1), (0, 0)], mode="reflect")
     around[:, -1] = around[:, -2]  # filled up by what is beside it
@@ -71,29 +93,55 @@ def test_each_section_is_seen_with_its_neighbours(n_sections):
 
 def test_sixteen_variants_have_no_upper_side():
     """Their mean of a turned or flipped volume is the turned or flipped mean."""
-    network = lively(UNet(1, 3, features=(3, 4)))
+    model = bounding(lively(UNet(1, 3, features=(3, 4))))
     pixels = RNG.random((4, 12, 12), dtype=np.float32)
-    found = predict_boundaries(network, pixels, test_time_augmentation=True)
+    found = predict_boundaries(model, pixels, test_time_augmentation=True)
     for way in (lambda a: a[::-1], lambda a: a.swapaxes(1, 2), lambda a: np.rot90(a, 1, (1, 2))):
-        turned = predict_boundaries(network, way(pixels).copy(), test_time_augmentation=True)
+        turned = predict_boundaries(model, way(pixels).copy(), test_time_augmentation=True)
         np.testing.assert_allclose(turned, way(found), atol=1e-6)
-    assert np.abs(found - predict_boundaries(network, pixels)).max() > 1e-4
+    assert np.abs(found - predict_boundaries(model, pixels)).max() > 1e-4
 
 
-@pytest.fixture
-def model():
-    """Return a model of affinities that has learnt nothing."""
-    network = lively(UNet(4, features=(3, 4), strides=[(1, 2, 2)]))
-    offsets = [*NEAREST, (0, -4, 0)]
-    about = {"class": "UNet", "n_classes": 4, "features": [3, 4], "strides": [[1, 2, 2]]}
-    card = ModelCard("affine", [channel_name(o) for o in offsets], 0.01, about)
-    return Model(network, card, "")
+def test_mirror_images_have_no_side(model):
+    """Of a mirrored volume the mean over mirror images is the mirrored one, pair by pair."""
+    pixels = RNG.random((5, 21, 18), dtype=np.float32)
+    offsets = offsets_of(model.card.classes)
+    found = predict_affinities(model, pixels, test_time_augmentation=True)
+    assert np.abs(found - predict_affinities(model, pixels)).max() > 1e-4
+    for way in [(0,), (2,), (0, 1, 2)]:
+        mirrored = predict_affinities(
+            model, np.flip(pixels, way).copy(), test_time_augmentation=True
+        )
+        back = np.flip(mirrored, [axis + 1 for axis in way])
+        for k, offset in enumerate(offsets):
+            here, there = pair_slices(offset)
+            is_turned = any(offset[axis] for axis in way)
+            expected = back[k][there] if is_turned else back[k][here]
+            np.testing.assert_allclose(found[k][here], expected, atol=1e-6)
+
+
+def test_mirror_images_of_what_lies_askew(model):
+    """A partner that lies elsewhere in a mirror image is not asked there."""
+    askew = [*NEAREST, (0, -4, 3)]
+    card = replace(model.card, classes=[channel_name(offset) for offset in askew])
+    pixels = RNG.random((4, 12, 12), dtype=np.float32)
+    model = replace(model, card=card)
+    found = predict_affinities(model, pixels, test_time_augmentation=True)[3]
+    plain = predict_affinities(model, pixels)[3]
+    deep = np.flip(predict_affinities(model, pixels[::-1].copy())[3], 0)
+    across, both = (
+        np.flip(predict_affinities(model, np.flip(pixels, way).copy())[3], way)
+        for way in ((1, 2), (0, 1, 2))
+    )
+    here, there = pair_slices(askew[3])
+    expected = (plain[here] + deep[here] + across[there] + both[there]) / 4
+    np.testing.assert_allclose(found[here], expected, atol=1e-6)
 
 
 def test_blocks_on_disk_are_the_whole(model, tmp_path):
     """Tiles that were predicted one by one, stopped and gone on with, are those of the whole."""
     volume = Volume(RNG.random((5, 21, 18)) * 1000, (0.01,) * 3)
-    whole = predict_affinities(model.network, normalise_sections(volume))
+    whole = predict_affinities(model, normalise_sections(volume))
     told = []
 
     def stop(progress):
@@ -123,9 +171,7 @@ def test_other_greys_and_models_are_predicted_anew(model, tmp_path):
     numbers = {"block": (4, 6, 12), "context": (1, 2, 1)}
     label_blocks(first, tmp_path / "b", recipe, **numbers)
     other = predict_blocks(model, pixels[::-1].copy(), tmp_path / "a", tile=(4, 6, 12))
-    expected = predict_affinities(
-        model.network, normalise_sections(Volume(pixels[::-1], (0.01,) * 3))
-    )
+    expected = predict_affinities(model, normalise_sections(Volume(pixels[::-1], (0.01,) * 3)))
     np.testing.assert_allclose(other[:], expected, atol=1e-3)
     told = []
     label_blocks(other, tmp_path / "b", recipe, tell=told.append, **numbers)
@@ -140,15 +186,16 @@ def test_nothing_to_predict(model, tmp_path):
     """A section, and a model of classes, are told before a file is written."""
     with pytest.raises(ValueError, match="expected a volume"):
         predict_blocks(model, np.zeros((4, 4)), tmp_path / "out")
-    card = ModelCard("flat", ["boundary"], 0.01, {"class": "UNet", "n_classes": 1})
+    flat = bounding(model.network)
+    with pytest.raises(ValueError, match="tells no boundaries"):
+        predict_boundaries(model, np.zeros((4, 4, 4), np.float32))
     with pytest.raises(ValueError, match="are no affinities"):
-        predict_blocks(replace(model, card=card), np.zeros((4, 4, 4)), tmp_path / "out")
+        predict_blocks(flat, np.zeros((4, 4, 4)), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
-def test_no_volume():
+def test_no_volume(model):
     """A section is told what is missing."""
-    network = UNet(3, features=(2, 3), strides=[(1, 2, 2)])
     for pixels in (np.zeros((4, 4), np.float32), np.zeros((0, 4, 4), np.float32)):
         with pytest.raises(ValueError, match="expected a volume"):
-            predict_affinities(network, pixels)
+            predict_affinities(model, pixels)

@@ -31,7 +31,7 @@ def test_affinities_of_a_model_file(drawn, tmp_path):
     assert (model.card.pixel_size, model.card.section_distance) == (0.006, 0.03)
     assert model.network.steps == [(1, 2, 2)]
     assert "0.03 µm" in describe(model) and "affinity 0 -4 0" in describe(model)
-    found = predict_affinities(model.network, normalise_sections(drawn.volume))
+    found = predict_affinities(model, normalise_sections(drawn.volume))
     assert found.shape == (4, 16, 48, 56) and 0 <= found.min() < found.max() <= 1
 
 
@@ -49,7 +49,7 @@ def test_boundaries_of_a_model_file(drawn, tmp_path):
     path = volume_fit(drawn.volume, drawn.instances, settings, tmp_path / "thin").go_on().wait()
     model = load_model(path)
     assert model.card.classes == ["boundary"]
-    found = predict_boundaries(model.network, normalise_sections(drawn.volume))
+    found = predict_boundaries(model, normalise_sections(drawn.volume))
     assert found.shape == drawn.instances.shape
 
 
