@@ -15,10 +15,10 @@ from skimage.morphology import local_minima, reconstruction
 from skimage.segmentation import watershed
 
 from axonlab.affinities import NEAREST
+from axonlab.neurite_fill import fill_alone, fill_lines
 from axonlab.region_graph import Offset, RegionGraph, ends, merge_regions, region_graph
 
 _FACES = ndimage.generate_binary_structure(3, 1)
-_AROUND = [(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if y or x]
 
 Objects = NDArray[np.int32]
 Floats = NDArray[np.floating]
@@ -212,7 +212,8 @@ def label_neurites(prediction: Floats, recipe: Recipe, *, min_voxels: int = 1) -
     recipe : MutexWatershed, MeanAffinity or BoundaryWatershed
     min_voxels : int
         Neurites of fewer voxels join the neighbour that they have the highest mean affinity with
-        (or the lowest mean boundary); those that touch none become 0.
+        (or the lowest mean boundary); those that touch none become 0. Of 2 on, voxels of no
+        neurite join one before, see `fill_alone`.
 
     Returns
     -------
@@ -340,47 +341,6 @@ def _smoothed_mean(
     return np.asarray(ndimage.gaussian_filter(mean, smoothing), np.float32)
 
 
-def fill_lines(objects: Objects) -> Objects:
-    """Give voxels of no object the most frequent id around them, section by section.
-
-    Parameters
-    ----------
-    objects : (Z, Y, X) int32 array
-        Sections without any object stay without.
-
-    Examples
-    --------
-    >>> fill_lines(np.int32([[[1, 0, 2, 2], [1, 0, 2, 2], [1, 1, 0, 2]]]))[0]
-    array([[1, 1, 2, 2],
-           [1, 1, 2, 2],
-           [1, 1, 2, 2]], dtype=int32)
-    """
-    rimmed = np.pad(objects, ((0, 0), (1, 1), (1, 1)))
-    z, y, x = np.nonzero(objects == 0)
-    while len(z):
-        around = np.stack([rimmed[z, y + 1 + dy, x + 1 + dx] for dy, dx in _AROUND], axis=1)
-        found = _modes(around)
-        has = found > 0
-        if not has.any():
-            break
-        rimmed[z[has], y[has] + 1, x[has] + 1] = found[has]
-        z, y, x = z[~has], y[~has], x[~has]
-    return rimmed[:, 1:-1, 1:-1].copy()
-
-
-def _modes(values: Objects) -> Objects:
-    """Return the most frequent value of each row that is not 0, the smallest of several."""
-    values = np.sort(values, axis=1)
-    best, most = np.zeros((2, len(values)), np.int32)
-    run = np.zeros(len(values), np.int32)
-    for k, value in enumerate(values.T):
-        same = value == values[:, k - 1] if k else np.zeros(len(values), bool)
-        run = np.where(same, run + 1, 1).astype(np.int32)
-        better = (value > 0) & (run > most)
-        best[better], most[better] = value[better], run[better]
-    return best
-
-
 def _lines(basins: Objects) -> NDArray[np.bool_]:
     """Tell which voxels share a face with a basin of a smaller id."""
     lines = np.zeros(basins.shape, bool)
@@ -397,7 +357,9 @@ def _without_specks(
     """Join what is small to what is beside it."""
     near = [k for k, offset in enumerate(offsets) if sum(map(abs, offset)) == 1]
     if near:
-        graph = region_graph(neurites, prediction[near], [offsets[k] for k in near])
+        nearest = [offsets[k] for k in near]
+        neurites = fill_alone(neurites, prediction[near], nearest)
+        graph = region_graph(neurites, prediction[near], nearest)
     elif offsets:
         graph = region_graph(neurites, prediction, offsets)
     else:

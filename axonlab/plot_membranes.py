@@ -34,19 +34,24 @@ def interior_map(micrograph: Micrograph, probability: NDArray[np.float32], label
     return uncertainty(micrograph, shown, label).opts(cmap="gray", clim=(0, 1), colorbar=False)
 
 
-def learning_curves(histories: Mapping[str, pd.DataFrame]) -> hv.Overlay:
-    """Return how the Dice of membranes on the validation sections grew in several trainings.
+def learning_curves(
+    histories: Mapping[str, pd.DataFrame],
+    score: tuple[str, str] = ("dice_membrane", "Dice of membranes"),
+) -> hv.Overlay:
+    """Return how a score on what is kept for validation grew in several trainings.
 
     Parameters
     ----------
     histories : mapping of str to DataFrame
         As `axonlab.fit.Fit.history`, by the name of the network.
+    score : pair of str
+        Its column, and what to call it.
     """
     curves = []
     for n, (name, history) in enumerate(histories.items()):
         line = _line(n)
         shown = history.assign(epoch=history["epoch"] + 1)  # they are counted from 1
-        axes = ["epoch", ("dice_membrane", "Dice of membranes")]
+        axes = ["epoch", score]
         curves.append(hv.Curve(shown, *axes, label=name).opts(**line))
         curves.append(hv.Points(shown, axes).opts(color=line["color"], size=5))
     return hv.Overlay(curves).opts(

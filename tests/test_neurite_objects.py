@@ -166,29 +166,6 @@ def brute_n_minima(height, h):
 CROSS = ndimage.generate_binary_structure(3, 1)
 
 
-def brute_fill(objects_):
-    """Fill voxel by voxel, round by round."""
-    while True:
-        before = objects_.copy()
-        for z, y, x in np.argwhere(before == 0):
-            around = before[z, max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2]
-            counts = np.bincount(around[around > 0])
-            objects_[z, y, x] = counts.argmax() if counts.size else 0
-        if (before == objects_).all():
-            return objects_
-
-
-@settings(deadline=None, max_examples=30)
-@given(st.integers(0, 10**6), st.floats(0.1, 0.95))
-def test_fill_is_that_of_voxel_by_voxel(seed, empty):
-    """Each round gives lines the most frequent id around; a section of none stays empty."""
-    rng = np.random.default_rng(seed)
-    drawn = np.where(rng.random((3, 6, 7)) < empty, 0, rng.integers(1, 5, (3, 6, 7)))
-    drawn[1] = 0
-    drawn = drawn.astype(np.int32)
-    np.testing.assert_array_equal(neurites.fill_lines(drawn), brute_fill(drawn.copy()))
-
-
 def test_specks_join_their_neighbour():
     """A speck goes where its affinity is highest; what touches nothing becomes 0."""
     affinities = np.zeros((3, 1, 1, 9), np.float32)
