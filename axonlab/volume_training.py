@@ -58,7 +58,7 @@ class VolumeSettings:
     features: Sequence[int] = (8, 24, 64, 128)
     residual: bool = True
     defects: float = 0.05
-    learning_rate: float = 2e-3
+    learning_rate: float = 3e-3
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import papermill
 import pytest
+import tifffile
 import yaml
 
 import axonlab as al
@@ -324,3 +325,70 @@ def test_long_membranes_are_made_with_parameters_that_exist():
     assert result["elsewhere"]["volume"] == recipe["elsewhere"]
     kept = [{k: training[k] for k in recipe["networks"]["N4"]} for training in result["trainings"]]
     assert kept[: recipe["members"]] == [recipe["networks"]["N4"]] * recipe["members"]
+
+
+TINY_NEURITES = {
+    "tuned": {"epochs": 1, "patches": 2, "patch": [4, 32, 32], "features": [2, 3]},
+    "tuned_flat": {"epochs": 1, "patches": 4, "batch": 4, "patch": [1, 32, 32], "features": [2, 3]},
+    "sections": [1, 3],
+    "numbers": {"bias": [-0.5], "threshold": [0.5], "h": [0.2]},
+}
+
+
+def test_neurites_leave_what_they_promise(tmp_path):
+    """Networks are trained, used, judged and stitched on a phantom; what is corrected stays."""
+    run("07_neurites", tmp_path, **TINY_NEURITES)
+    folder = tmp_path / "runs/neurites"
+    result = json.loads((folder / "scores.json").read_text())
+    methods = ["mutex watershed", "mean affinity", "boundaries, mean", "boundaries, max"]
+    assert [row["method"] for row in result["scores"]] == methods
+    assert set(result["recipes"]) == set(methods) and len(result["by_block"]) == 8
+    assert 0 <= result["seams"]["adapted_rand_error"] <= 1
+    models = [al.models.load_model(path) for path in sorted(folder.glob("*/model.safetensors"))]
+    assert [model.card.name for model in models] == ["1 sections", "3 sections", "affinities"]
+    neurites = al.volume_files.read_volume(folder / "corrected/neurites.ome.tif")
+    assert neurites.pixels.shape == (10, 192, 192) and neurites.voxel_size == (0.03, 0.006, 0.006)
+
+
+def test_neurites_of_a_volume_of_ones_own(tmp_path):
+    """A stack whose voxel size only the user knows goes the same way; what is corrected stays."""
+    drawn = al.phantom.neurites((16, 64, 64), seed=3)
+    for name, array in (("raw", drawn.volume.pixels), ("ids", drawn.instances)):
+        tifffile.imwrite(tmp_path / f"{name}.tif", array, photometric="minisblack")
+    own = {"data": "raw.tif", "instances": "ids.tif", "voxel_size": [0.03, 0.006, 0.006]}
+    own |= {"judged": [1, 32, 64], "context": [2, 8, 8], "run": "mine"}
+    run("07_neurites", tmp_path, **TINY_NEURITES | own)
+    folder = tmp_path / "runs/mine"
+    result = json.loads((folder / "scores.json").read_text())
+    assert (result["volume"], result["judged"]) == ("raw", [1, 32, 64])
+
+    correction = al.neurite_correct.NeuriteCorrection.open(folder / "corrected", who="Ada")
+    correction.split(correction.ids[0], _two_voxels(correction))
+    correction.save()
+    run("07_neurites", tmp_path, **TINY_NEURITES | own)
+    again = al.neurite_correct.NeuriteCorrection.open(folder / "corrected")
+    assert (again.instances == correction.instances).all()
+    assert [entry["who"] for entry in again.trail] == ["Ada"]
+
+
+def _two_voxels(correction):
+    voxels = np.argwhere(correction.instances == correction.ids[0])
+    return [tuple(voxels[0].tolist()), tuple(voxels[-1].tolist())]
+
+
+@pytest.mark.parametrize(
+    "path", sorted(al.samples.bundled("neurites").glob("*.yaml")), ids=lambda path: path.stem
+)
+def test_long_neurites_are_made_with_parameters_that_exist(path):
+    """The recipe names parameters and settings there are; scores beside it are of these."""
+    recipe = yaml.safe_load(path.read_text(encoding="utf-8"))
+    statements = ast.parse(code_cells(BY_NAME["07_neurites"])[0].source).body
+    assert set(recipe) <= {statement.targets[0].id for statement in statements}
+    settings = al.volume_training.VolumeSettings(
+        recipe["judged"], recipe["offsets"], **recipe["tuned"]
+    )
+    scores = path.with_suffix(".json")
+    if scores.exists():
+        result = json.loads(scores.read_text())
+        assert (result["volume"], result["judged"]) == (recipe["data"], recipe["judged"])
+        assert result["trainings"][0]["patches"] == settings.patches
