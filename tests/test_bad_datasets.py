@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from axonlab import io, networks
-from axonlab.doctor import check_dataset, refuse
+from axonlab.dataset import check_dataset, refuse
 from axonlab.micrograph import UNLABELLED
 from axonlab.models import load_model
 from axonlab.pairs import Pair, find_pairs

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from axonlab import doctor, io
+from axonlab import dataset, io
 from axonlab.micrograph import CLASS_COLOURS, UNLABELLED
 from axonlab.pairs import Pair, find_pairs
 from axonlab.widgets import DoctorWidget
@@ -39,12 +39,12 @@ def spoil(pairs: list[Pair]) -> None:
 
 def findings_of(pairs: list[Pair]) -> pd.DataFrame:
     """Return what the doctor finds."""
-    return doctor.check_dataset(pairs, pixel_size=SIZE, valid_animals=["sub-c"])
+    return dataset.check_dataset(pairs, pixel_size=SIZE, valid_animals=["sub-c"])
 
 
 @pytest.fixture
 def allow() -> list[str]:
-    """Return the list that the notebook hands to `doctor.refuse`."""
+    """Return the list that the notebook hands to `dataset.refuse`."""
     return []
 
 
@@ -158,10 +158,10 @@ def test_allowing(widget: DoctorWidget, pairs: list[Pair], allow: list[str]) -> 
     assert "“empty” (2 findings)" in empty.description
     findings = findings_of(pairs)
     with pytest.raises(ValueError, match="severe findings"):
-        doctor.refuse(findings, allow)
+        dataset.refuse(findings, allow)
     empty.value = unreadable.value = True
     assert allow == ["empty", "unreadable"]
-    doctor.refuse(findings, allow)
+    dataset.refuse(findings, allow)
     empty.value = False
     assert allow == ["unreadable"]
 

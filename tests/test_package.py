@@ -7,7 +7,7 @@ import pytest
 
 import axonlab as al
 
-WITHOUT_TORCH = ["io", "samples", "phantom", "objects", "measure", "score", "pairs", "doctor"]
+WITHOUT_TORCH = ["io", "samples", "phantom", "objects", "measure", "score", "pairs", "dataset"]
 WITHOUT_TORCH += ["blank", "calibration", "job", "machine", "maps", "micrograph", "strokes"]
 WITHOUT_TORCH += ["convert", "slide", "source"]
 

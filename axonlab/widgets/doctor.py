@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from axonlab import plot
-from axonlab.doctor import SEVERITIES, class_balance
+from axonlab.dataset import SEVERITIES, class_balance
 from axonlab.io import read_image, read_labels
 from axonlab.micrograph import CLASS_COLOURS, CLASSES, UNLABELLED, check_fits, resize, resize_labels
 from axonlab.pairs import Pair, short_names
@@ -55,10 +55,10 @@ class DoctorWidget(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no 
     ----------
     pairs : sequence of Pair
     findings : DataFrame
-        From `axonlab.doctor.check_dataset` of these pairs.
+        From `axonlab.dataset.check_dataset` of these pairs.
     allow : list of str
         Names of severe findings to train in spite of. The checkboxes change this list itself,
-        which the next cell hands to `axonlab.doctor.refuse`.
+        which the next cell hands to `axonlab.dataset.refuse`.
     """
 
     def __init__(self, pairs: Sequence[Pair], findings: pd.DataFrame, allow: list[str]) -> None:

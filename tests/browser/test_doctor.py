@@ -11,12 +11,12 @@ import axonlab as al
 shutil.copytree(al.samples.fetch("phantoms"), "bad", dirs_exist_ok=True)
 pairs = al.pairs.find_pairs("bad")
 pairs[0].image.write_bytes(pairs[0].image.read_bytes()[:3000])
-findings = al.doctor.check_dataset(pairs, pixel_size=0.1)
+findings = al.dataset.check_dataset(pairs, pixel_size=0.1)
 allow = []
 al.widgets.DoctorWidget(pairs, findings, allow)
 """,
     """
-al.doctor.refuse(findings, allow)
+al.dataset.refuse(findings, allow)
 print("let through in spite of", allow)
 """,
 ]

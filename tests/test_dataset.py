@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from axonlab import data, doctor, io, phantom
-from axonlab.doctor import KINDS, check_dataset, class_balance, refuse
+from axonlab import data, dataset, io, phantom
+from axonlab.dataset import KINDS, check_dataset, class_balance, refuse
 from axonlab.examine import inside_out
 from axonlab.formats import encode_tiff
 from axonlab.micrograph import CLASSES, UNLABELLED
@@ -283,7 +283,7 @@ def test_small_images(pairs: list[Pair]) -> None:
     """Said once for all of them, at the pixel size of the network."""
     assert "4 of 4 images" in only(check(pairs), "small").finding
     assert "small" not in set(check(pairs, pixel_size=0.05)["name"])
-    assert round(data.PATCH * data.MARGIN) == doctor.SQUARE
+    assert round(data.PATCH * data.MARGIN) == dataset.SQUARE
 
 
 def test_few_images_and_animals(pairs: list[Pair]) -> None:
@@ -346,11 +346,11 @@ def test_the_table(pairs: list[Pair]) -> None:
     """Severe ones first, each with its severity and advice; no findings are a table, too."""
     relabel(pairs[0], np.zeros(SHAPE))
     findings = check(pairs)
-    order = [doctor.SEVERITIES.index(severity) for severity in findings["severity"]]
+    order = [dataset.SEVERITIES.index(severity) for severity in findings["severity"]]
     assert order == sorted(order)
     for row in findings.itertuples(index=False):
         assert KINDS[row.name] == (row.severity, row.suggestion)
-    assert {severity for severity, _ in KINDS.values()} == set(doctor.SEVERITIES)
+    assert {severity for severity, _ in KINDS.values()} == set(dataset.SEVERITIES)
     nothing = findings[:0]
     refuse(nothing)
 
