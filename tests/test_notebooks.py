@@ -13,6 +13,7 @@ import papermill
 import pytest
 import tifffile
 import yaml
+from quick import QUICK
 
 import axonlab as al
 
@@ -139,14 +140,10 @@ def test_labelling_goes_on_where_it_was(tmp_path):
     assert mask.read_bytes() == before
 
 
-TINY = {"size": "small", "epochs": 2, "patches_per_image": 2, "batch": 2, "patch": 64}
-QUICK = {"name": "tiny", "left_out": [], "tuned": TINY, "few_images": [], "stroke_steps": 1}
-
-
 def test_training_leaves_a_model_that_segments(tmp_path):
     """Two short epochs on the bundled phantoms leave model files with full cards."""
     options = {"left_out": [["sub-bf1"]], "few_images": [1], "few_steps": 2}
-    run("02_train", tmp_path, **QUICK | options)
+    run("02_train", tmp_path, **QUICK["02_train"] | options)
     folder = tmp_path / "runs/train/tiny"
     model = al.models.load_model(folder / "model.safetensors")
     assert model.card.training["left_out"] == ["sub-sem2"]
@@ -166,10 +163,11 @@ def test_training_goes_on_where_it_was(tmp_path):
     path = tmp_path / "runs/train/tiny/model.safetensors"
     weights = []
     for _ in range(2):
-        run("02_train", tmp_path, **QUICK)
+        run("02_train", tmp_path, **QUICK["02_train"])
         weights.append(al.models.load_model(path).network.state_dict())
     assert all((weights[1][key] == value).all() for key, value in weights[0].items())
-    other = QUICK | {"tuned": TINY | {"learning_rate": 1e-3}}
+    tuned = QUICK["02_train"]["tuned"] | {"learning_rate": 1e-3}
+    other = QUICK["02_train"] | {"tuned": tuned}
     with pytest.raises(papermill.PapermillExecutionError, match="belongs to another training"):
         run("02_train", tmp_path, **other)
 
@@ -180,7 +178,7 @@ def test_severe_findings_stop_the_training(tmp_path):
     mask = next((tmp_path / "data").glob("derivatives/labels/sub-bf1/micr/*-manual.png"))
     labels = al.io.read_labels(mask)
     al.io.write_image(mask, np.zeros_like(labels), overwrite=True)
-    options = QUICK | {"folder": "data"}
+    options = QUICK["02_train"] | {"folder": "data"}
     told = r"(?s)- empty: .*sub-bf1.*allow=\['empty'\]"
     with pytest.raises(papermill.PapermillExecutionError, match=told):
         run("02_train", tmp_path, **options)
@@ -273,7 +271,7 @@ def test_shipped_models_are_made_with_parameters_that_exist(path):
 
 def test_slide_leaves_what_it_promises(tmp_path):
     """A slide is segmented, measured and mapped; run again, it goes on with what is there."""
-    options = {"shape": [600, 800], "tile": 256, "cell": 20.0, "run": "mine"}
+    options = QUICK["05_slide"] | {"run": "mine"}
     run("05_slide", tmp_path, **options)
     folder = tmp_path / "runs/mine"
     fibres = al.slide.read_table(folder / "slide.ome.zarr")
@@ -289,12 +287,7 @@ def test_slide_leaves_what_it_promises(tmp_path):
 
 def test_membranes_leave_what_they_promise(tmp_path):
     """Both networks are trained, judged and used on phantoms; run again, nothing is trained."""
-    small = {"batch": 2, "epochs": 1}
-    networks = {
-        "N4": small | {"patch": 32, "patches_per_section": 1},
-        "U-Net": small | {"patch": 64, "patches_per_section": 4, "elastic": True},
-    }
-    notebook = run("06_membranes", tmp_path, networks=networks, members=2, calibrated_on=1)
+    notebook = run("06_membranes", tmp_path, **QUICK["06_membranes"])
     folder = tmp_path / "runs/membranes"
     promised = re.findall(r"`([\w]+\.\w+)`", notebook.cells[0].source)
     assert sorted(path.name for path in folder.glob("*.*")) == sorted(promised)
@@ -327,17 +320,9 @@ def test_long_membranes_are_made_with_parameters_that_exist():
     assert kept[: recipe["members"]] == [recipe["networks"]["N4"]] * recipe["members"]
 
 
-TINY_NEURITES = {
-    "tuned": {"epochs": 1, "patches": 2, "patch": [4, 32, 32], "features": [2, 3]},
-    "tuned_flat": {"epochs": 1, "patches": 4, "batch": 4, "patch": [1, 32, 32], "features": [2, 3]},
-    "sections": [1, 3],
-    "numbers": {"bias": [-0.5], "threshold": [0.5], "h": [0.2]},
-}
-
-
 def test_neurites_leave_what_they_promise(tmp_path):
     """Networks are trained, used, judged and stitched on a phantom; what is corrected stays."""
-    run("07_neurites", tmp_path, **TINY_NEURITES)
+    run("07_neurites", tmp_path, **QUICK["07_neurites"])
     folder = tmp_path / "runs/neurites"
     result = json.loads((folder / "scores.json").read_text())
     methods = ["mutex watershed", "mean affinity", "boundaries, mean", "boundaries, max"]
@@ -357,7 +342,7 @@ def test_neurites_of_a_volume_of_ones_own(tmp_path):
         tifffile.imwrite(tmp_path / f"{name}.tif", array, photometric="minisblack")
     own = {"data": "raw.tif", "instances": "ids.tif", "voxel_size": [0.03, 0.006, 0.006]}
     own |= {"judged": [1, 32, 64], "context": [2, 8, 8], "run": "mine"}
-    run("07_neurites", tmp_path, **TINY_NEURITES | own)
+    run("07_neurites", tmp_path, **QUICK["07_neurites"] | own)
     folder = tmp_path / "runs/mine"
     result = json.loads((folder / "scores.json").read_text())
     assert (result["volume"], result["judged"]) == ("raw", [1, 32, 64])
@@ -365,7 +350,7 @@ def test_neurites_of_a_volume_of_ones_own(tmp_path):
     correction = al.neurite_correct.NeuriteCorrection.open(folder / "corrected", who="Ada")
     correction.split(correction.ids[0], _two_voxels(correction))
     correction.save()
-    run("07_neurites", tmp_path, **TINY_NEURITES | own)
+    run("07_neurites", tmp_path, **QUICK["07_neurites"] | own)
     again = al.neurite_correct.NeuriteCorrection.open(folder / "corrected")
     assert (again.instances == correction.instances).all()
     assert [entry["who"] for entry in again.trail] == ["Ada"]
