@@ -10,7 +10,7 @@ ifdef AXONLAB_DATA
 export AXONLAB_DATA := $(shell cd "$(AXONLAB_DATA)" && pwd)
 endif
 
-.PHONY: lab tour test check bench models membranes samples clean
+.PHONY: lab tour test check bench models membranes neurites samples clean
 
 lab: $(INSTALLED)
 	$(BIN)/jupyter lab $(LAB_OPTIONS) notebooks/00_tour.ipynb
@@ -57,6 +57,16 @@ membranes: $(INSTALLED)
 	$(BIN)/papermill notebooks/06_membranes.ipynb runs/membranes-long.ipynb \
 	    -f data_samples/membranes/long.yaml
 	cp runs/membranes-long/scores.json data_samples/membranes/scores.json
+
+# retrains the networks of 07_neurites: some hours on two cores; needs fib25 in AXONLAB_DATA
+neurites: $(INSTALLED)
+	mkdir -p runs
+	for name in fib25 fib25-30nm; do \
+	    $(BIN)/papermill notebooks/07_neurites.ipynb runs/$$name.ipynb \
+	        -f data_samples/neurites/$$name.yaml && \
+	    cp runs/neurites-$$name/scores.json data_samples/neurites/$$name.json || exit 1; \
+	done
+	cp runs/neurites-fib25/affinities/model.safetensors axonlab/weights/fib25.safetensors
 
 # draws the bundled phantoms anew
 samples: $(INSTALLED)

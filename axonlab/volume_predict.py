@@ -83,7 +83,8 @@ def predict_affinities(
     tiles = Tiles(pixels.shape, tile, stride, halo)
     ways = [way for n in range(4) for way in combinations(range(3), n)]
     ways = ways if test_time_augmentation else ways[:1]
-    total, counts = np.zeros((2, len(offsets), *pixels.shape), np.float32)
+    total = np.zeros((len(offsets), *pixels.shape), np.float32)
+    counts = np.zeros(total.shape, np.uint8)
     for done, (way, place) in enumerate(product(ways, tiles.places)):
         if place == tiles.places[0]:
             view, seen = np.flip(pixels, way), np.empty_like(total)
@@ -92,12 +93,13 @@ def predict_affinities(
         if place == tiles.places[-1]:
             _add_mirrored(total, counts, seen, way, offsets)
         tell((done + 1) / (len(ways) * len(tiles.places)))
-    return np.asarray(total / counts)
+    total /= counts
+    return total
 
 
 def _add_mirrored(
     total: NDArray[np.float32],
-    counts: NDArray[np.float32],
+    counts: NDArray[np.uint8],
     seen: NDArray[np.float32],
     way: tuple[int, ...],
     offsets: list[Offset],
