@@ -66,7 +66,7 @@ neurites: $(INSTALLED)
 	        -f data_samples/neurites/$$name.yaml && \
 	    cp runs/neurites-$$name/scores.json data_samples/neurites/$$name.json || exit 1; \
 	done
-	cp runs/neurites-fib25/affinities/model.safetensors axonlab/weights/fib25.safetensors
+	cp runs/neurites-fib25/affinities/model.safetensors axonlab/weights/volumes/fib25.safetensors
 
 # draws the bundled phantoms anew
 samples: $(INSTALLED)

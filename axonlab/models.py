@@ -206,8 +206,13 @@ def fast_dtype(device: str) -> torch.dtype:
 
 
 def names() -> list[str]:
-    """Return the names of the models that come with axonlab."""
+    """Return the names of the models of micrographs that come with axonlab."""
     return sorted(path.stem for path in WEIGHTS.glob("*.safetensors"))
+
+
+def volume_names() -> list[str]:
+    """Return the names of the models of volumes that come with axonlab."""
+    return sorted(path.stem for path in (WEIGHTS / "volumes").glob("*.safetensors"))
 
 
 def save_model(
@@ -237,12 +242,15 @@ def load_model(name_or_path: str | Path) -> Model:
     ValueError
         If the file is not a model of axonlab, or its weights do not fit its card.
     """
-    path = Path(name_or_path)
-    if str(name_or_path) in names():
-        path = WEIGHTS / f"{name_or_path}.safetensors"
+    path, name = Path(name_or_path), str(name_or_path)
+    if name in names():
+        path = WEIGHTS / f"{name}.safetensors"
+    elif name in volume_names():
+        path = WEIGHTS / "volumes" / f"{name}.safetensors"
     if not path.is_file():
+        known = [*names(), *volume_names()]
         raise FileNotFoundError(
-            f"No model {str(name_or_path)!r}: expected a .safetensors file or one of {names()}."
+            f"No model {name!r}: expected a .safetensors file or one of {known}."
         )
     content = path.read_bytes()
     card, weights = _parse(path, content)

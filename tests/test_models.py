@@ -107,6 +107,10 @@ def test_names_are_those_of_the_folder(saved: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(models, "WEIGHTS", saved.parent)
     assert models.names() == ["tiny"]
     assert load_model("tiny").card == CARD
+    (saved.parent / "volumes").mkdir()
+    saved.rename(saved.parent / "volumes" / saved.name)
+    assert models.names() == [] and models.volume_names() == ["tiny"]
+    assert load_model("tiny").card == CARD
     monkeypatch.setattr(models, "WEIGHTS", saved.parent / "nowhere")
     assert models.names() == []
 
