@@ -10,7 +10,7 @@ ifdef AXONLAB_DATA
 export AXONLAB_DATA := $(shell cd "$(AXONLAB_DATA)" && pwd)
 endif
 
-.PHONY: lab tour test check bench models membranes neurites samples clean
+.PHONY: lab tour notebooks thumbnails test check bench models membranes neurites samples clean
 
 lab: $(INSTALLED)
 	$(BIN)/jupyter lab $(LAB_OPTIONS) notebooks/00_tour.ipynb
@@ -19,6 +19,17 @@ tour: $(INSTALLED)
 	mkdir -p runs/tour
 	$(BIN)/papermill notebooks/00_tour.ipynb runs/tour/00_tour.ipynb
 	@ls -l runs/tour
+
+# every notebook as it comes, one after the other
+notebooks: $(INSTALLED)
+	mkdir -p runs/executed
+	for path in notebooks/*.ipynb; do \
+	    $(BIN)/papermill $$path runs/executed/$${path##*/} || exit 1; \
+	done
+
+# the pictures of the README, from notebooks run in JupyterLab in Chromium
+thumbnails: $(INSTALLED)
+	$(BIN)/python tests/browser/thumbnails.py
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest
