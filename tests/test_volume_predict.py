@@ -102,6 +102,17 @@ def test_sixteen_variants_have_no_upper_side():
     assert np.abs(found - predict_boundaries(model, pixels)).max() > 1e-4
 
 
+@pytest.mark.parametrize("shape", [(1, 1, 1), (2, 3, 1), (1, 40, 2)])
+def test_volumes_smaller_than_what_a_voxel_sees(model, shape):
+    """They are filled up by what is beside them, as larger ones are at their ends."""
+    pixels = RNG.random(shape, dtype=np.float32)
+    for turned in (False, True):
+        found = predict_affinities(model, pixels, test_time_augmentation=turned)
+        assert found.shape == (4, *shape) and np.isfinite(found).all()
+    flat = bounding(lively(UNet(1, 3, features=(3, 4))))
+    assert np.isfinite(predict_boundaries(flat, pixels, test_time_augmentation=True)).all()
+
+
 def test_mirror_images_have_no_side(model):
     """Of a mirrored volume the mean over mirror images is the mirrored one, pair by pair."""
     pixels = RNG.random((5, 21, 18), dtype=np.float32)

@@ -1,4 +1,4 @@
-"""Neurites of growing volumes: voxels per second and memory of every recipe, and of blocks.
+"""Neurites of growing volumes: voxels per second and memory of prediction, recipes and blocks.
 
 Affinities are those of random cells, disturbed as a network might. Every number is taken in a
 process of its own. Run: ``python tests/benchmarks/bench_neurites.py [SIDE ...]``.
@@ -80,8 +80,31 @@ def measure(name, side, blocks):
     )
 
 
+def predict(side):
+    """Print what the prediction of affinities by the default network takes, in this process."""
+    card = al.models.ModelCard(
+        "speed",
+        [al.affinities.channel_name(offset) for offset in OFFSETS],
+        0.01,
+        {"class": "UNet", "n_classes": 9, "features": [8, 24, 64, 128], "strides": [[2, 2, 2]] * 3},
+    )
+    model = al.models.Model(card.build(), card, "")
+    pixels = np.random.default_rng(0).random((side,) * 3, np.float32)
+    before = peak_gb()
+    start = time.perf_counter()
+    al.volume_predict.predict_affinities(model, pixels)
+    seconds = time.perf_counter() - start
+    print(
+        f"{'prediction':18} {'whole':6} {side:4}³ {seconds:8.1f} s "
+        f"{pixels.size / seconds / 1e6:6.3f} Mvoxel/s  {peak_gb() - before:5.2f} GB more",
+        flush=True,
+    )
+
+
 def main():
-    """Measure every recipe on every volume."""
+    """Measure prediction, and every recipe, on every volume."""
+    for side in map(int, sys.argv[1:] or SIDES):
+        subprocess.run([sys.executable, __file__, "predict", str(side)], check=True)
     for name in recipes():
         for side in map(int, sys.argv[1:] or SIDES):
             for blocks in "", "blocks":
@@ -93,5 +116,7 @@ def main():
 if __name__ == "__main__":
     if sys.argv[1:2] == ["one"]:
         measure(sys.argv[2], int(sys.argv[3]), bool(sys.argv[4]))
+    elif sys.argv[1:2] == ["predict"]:
+        predict(int(sys.argv[2]))
     else:
         main()
