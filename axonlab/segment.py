@@ -19,7 +19,7 @@ from scipy.special import entr
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from axonlab import machine
+from axonlab import estimate, machine
 from axonlab.micrograph import (
     Micrograph,
     at_model_scale,
@@ -31,7 +31,7 @@ from axonlab.micrograph import (
 from axonlab.models import Ensemble, Model, ModelCard, check_temperature, fast_dtype, load_model
 
 TILE = 768
-"""Side of a tile in pixels of the model: bounds the memory of the activations to some 300 MB."""
+"""Side of a tile in pixels of the model, where there is memory for it: some 1.2 GB for `sem`."""
 
 ORIENTATIONS = [(mirrored, turns) for mirrored in (False, True) for turns in range(4)]
 """Of a square: tissue has no upper side, so that a network may as well see it in any of them."""
@@ -69,7 +69,7 @@ def segment(
     micrograph: Micrograph,
     model: str | Path | Model = "sem",
     *,
-    tile: int = TILE,
+    tile: int | None = None,
     test_time_augmentation: bool = False,
     tell: Tell = _nobody,
 ) -> Segmentation:
@@ -82,9 +82,9 @@ def segment(
     micrograph : Micrograph
     model : str, path or Model
         Name of a model that comes with axonlab, a model file, or a loaded model.
-    tile : int
+    tile : int, optional
         Side of a tile in pixels of the model. It bounds memory and has no influence on the
-        result.
+        result. By default it is `TILE`, or less where memory is scarce.
     test_time_augmentation : bool
         Let the model see the micrograph in all eight orientations and take the mean
         (`predict_turned`); takes eight times as long.
@@ -262,7 +262,7 @@ def predict(
     pixels: NDArray[np.float32],
     *,
     wanted: tuple[slice, slice] | None = None,
-    tile: int = TILE,
+    tile: int | None = None,
     temperature: float = 1.0,
     tell: Tell = _nobody,
 ) -> NDArray[np.float32]:
@@ -275,8 +275,10 @@ def predict(
     pixels : (H, W) float32 array
     wanted : pair of slice, optional
         Of which pixels, all by default; must begin at multiples of the network's stride.
-    tile : int
-        Side of a tile, rounded up to a multiple of the network's stride.
+    tile : int, optional
+        Side of a tile, rounded up to a multiple of the network's stride. By default it is `TILE`,
+        or less where memory is scarce (`axonlab.estimate.choose_tile`). A warning tells when one
+        that is given, or the smallest, will probably not fit.
     temperature : float
         Logits are divided by it.
     tell : callable, optional
@@ -294,16 +296,21 @@ def predict(
     and arithmetic is bfloat16 where the machine computes it fast.
     """
     check_temperature(temperature, "Prediction")
-    if tile < 1:
+    if tile is not None and tile < 1:
         raise ValueError(f"A tile of {tile} pixels: expected at least 1.")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     dtype = fast_dtype(device)
     ready = fold_batch_norm(network).to(device, dtype, memory_format=torch.channels_last)
-    tile_height, tile_width = (-(-tile // step) * step for step in network.stride)
     padding = [(0, -n % step) for n, step in zip(pixels.shape, network.stride, strict=True)]
     padded = torch.from_numpy(np.pad(pixels, padding, mode="symmetric"))[None, None]
     whole = (slice(0, n) for n in pixels.shape)
     (top, bottom), (left, right) = ((s.start, s.stop) for s in wanted or whole)
+    area = (bottom - top, right - left)
+    if tile is None:
+        tile = estimate.choose_tile(ready, area, (TILE, TILE))[0]
+    else:
+        estimate.check_prediction(ready, area, (tile, tile))
+    tile_height, tile_width = (-(-tile // step) * step for step in network.stride)
     result: NDArray[np.float32] | None = None
     corners = list(product(range(top, bottom, tile_height), range(left, right, tile_width)))
     for done, (y, x) in enumerate(corners, start=1):
@@ -326,7 +333,7 @@ def predict_turned(
     network: nn.Module,
     pixels: NDArray[np.float32],
     *,
-    tile: int = TILE,
+    tile: int | None = None,
     temperature: float = 1.0,
     tell: Tell = _nobody,
 ) -> NDArray[np.float32]:

@@ -14,7 +14,7 @@ import zarr
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from axonlab import machine
+from axonlab import estimate, machine
 from axonlab.affinities import BOUNDARY, Offset, offsets_of, pair_slices
 from axonlab.autosave import digest
 from axonlab.micrograph import intensity_range, normalise
@@ -32,15 +32,15 @@ if TYPE_CHECKING:
 Triple = tuple[int, int, int]
 
 TILE = (96, 192, 192)
-"""Sections, rows and columns of a tile: with what a network of four levels sees around it, some
-3 GB of memory."""
+"""Sections, rows and columns of a tile, where there is memory for it: with what a network of four
+levels sees around it, some 3 GB."""
 
 
 def predict_affinities(
     model: Model,
     pixels: NDArray[np.float32],
     *,
-    tile: Triple = TILE,
+    tile: Triple | None = None,
     test_time_augmentation: bool = False,
     tell: Tell = lambda share: None,
 ) -> NDArray[np.float32]:
@@ -52,9 +52,11 @@ def predict_affinities(
         Of affinities, from `axonlab.models.load_model`.
     pixels : (Z, Y, X) float32 array
         From `axonlab.volume.normalise_sections`, as in training.
-    tile : triple of int
+    tile : triple of int, optional
         Sections, rows and columns of what is predicted at once, rounded up to multiples of the
-        network's strides. It bounds memory and has no influence on the result.
+        network's strides. It bounds memory and has no influence on the result. By default it is
+        `TILE`, or less where memory is scarce; a warning tells when one that is given, or the
+        smallest, will probably not fit.
     test_time_augmentation : bool
         Take the mean over the eight mirror images of the volume. Takes 8 times as long.
     tell : callable, optional
@@ -80,6 +82,10 @@ def predict_affinities(
         )
     offsets = offsets_of(model.card.classes)
     see, stride, halo = _ready(model.network)
+    if tile is None:
+        tile = estimate.choose_tile(model.network, pixels.shape, TILE)
+    else:
+        estimate.check_prediction(model.network, pixels.shape, tile)
     tiles = Tiles(pixels.shape, tile, stride, halo)
     ways = [way for n in range(4) for way in combinations(range(3), n)]
     ways = ways if test_time_augmentation else ways[:1]
@@ -142,7 +148,7 @@ def predict_blocks(
         Of a folder, which an earlier call may have begun: tiles that are finished are not done
         again, unless model or grey values are others.
     tile : triple of int
-        As for `predict_affinities`.
+        As for `predict_affinities`, but it is not chosen anew: a work that goes on needs the same.
     client : distributed.Client, optional
         Of a dask cluster that sees the same files; by default this machine does it alone.
     tell : callable, optional
@@ -170,6 +176,7 @@ def predict_blocks(
     offsets = offsets_of(model.card.classes)
     network = model.network
     tiles = Tiles(shape, tile, network.stride, network.halo)
+    estimate.check_prediction(network, tile, tile)  # the whole is on disk
     output = Path(output).absolute()
     arrays = {"affinities": ((len(offsets), *shape), (1, *tiles.size), "float16")}
     begin(output, {"shape": shape, "tile": tiles.size, "offsets": offsets}, arrays, "affinities")
