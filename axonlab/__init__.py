@@ -7,6 +7,10 @@ import warnings
 from importlib import import_module
 from importlib.metadata import version
 from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from axonlab.installation import Report
 
 # fastai's way to use torch, which nobody in front of a notebook can change
 warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated", FutureWarning)
@@ -32,6 +36,7 @@ __all__ = [
     "export",
     "fit",
     "groups",
+    "installation",
     "io",
     "job",
     "labelling",
@@ -103,6 +108,16 @@ __all__ = [
     "widgets",
     "window_net",
 ]
+
+
+def doctor() -> "Report":
+    """Look at this installation: versions, device, memory, data, what is wrong, how to mend it.
+
+    Needs no network and changes nothing. A cell that ends in it shows the report, `print` tells it.
+    """
+    from axonlab.installation import examine
+
+    return examine()
 
 
 def __getattr__(name: str) -> ModuleType:

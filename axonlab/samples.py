@@ -170,7 +170,7 @@ def fetch(dataset: str) -> Path:
     if "files" not in entry:
         raise ValueError(f"{dataset!r} must be downloaded by hand, from {entry['url']}.")
     store = pooch.create(
-        path=_cache() / dataset,
+        path=cache_folder() / dataset,
         base_url=entry["base_url"],
         registry=entry["files"],
         retry_if_failed=1,
@@ -211,7 +211,7 @@ def local_folder(dataset: str) -> Path | None:
             raise ValueError(f"{DATA_VARIABLE} is {given!r}, which is not a folder. Correct it.")
         if (Path(given) / dataset).is_dir():
             return Path(given).resolve() / dataset
-    downloaded = _cache() / dataset
+    downloaded = cache_folder() / dataset
     return downloaded if (downloaded / _COMPLETE).exists() else None
 
 
@@ -261,7 +261,8 @@ def _sample(name: str) -> dict[str, Any]:
     return samples[name]
 
 
-def _cache() -> Path:
+def cache_folder() -> Path:
+    """Return the folder of downloaded data sets, which AXONLAB_CACHE moves."""
     return Path(os.environ.get("AXONLAB_CACHE") or pooch.os_cache("axonlab"))
 
 
