@@ -10,6 +10,7 @@ from axonlab.widgets.form import Form
 from axonlab.widgets.gallery import Gallery
 from axonlab.widgets.job import JobWidget
 from axonlab.widgets.label import LabelWidget
+from axonlab.widgets.meter import Meter
 from axonlab.widgets.neurites import NeuriteExplorer
 from axonlab.widgets.overlay import OverlayView
 from axonlab.widgets.scene import NeuriteScene
@@ -23,6 +24,7 @@ __all__ = [
     "Gallery",
     "JobWidget",
     "LabelWidget",
+    "Meter",
     "NeuriteExplorer",
     "NeuriteScene",
     "OverlayView",
