@@ -377,3 +377,15 @@ def test_long_neurites_are_made_with_parameters_that_exist(path):
         result = json.loads(scores.read_text())
         assert (result["volume"], result["judged"]) == (recipe["data"], recipe["judged"])
         assert result["trainings"][0]["patches"] == settings.patches
+
+
+def test_exercises_run_unanswered_and_answered(tmp_path):
+    """Nothing answered is no error and no point; with all right answers there are all points."""
+    score = tmp_path / "runs/exercises/score.json"
+    notebook = run("09_exercises", tmp_path)
+    shown = " ".join(str(cell.get("outputs", "")) for cell in notebook.cells)
+    assert shown.count("</b> Not answered yet: ") == 5
+    assert json.loads(score.read_text())["tasks"]["all"]["points"] == 0
+    run("09_exercises", tmp_path, answers=al.exercises.solutions(1))
+    result = json.loads(score.read_text())
+    assert result["seed"] == 1 and result["tasks"]["all"]["points"] == 20
