@@ -170,6 +170,8 @@ def _torch(facts: dict[str, str]) -> Iterator[Problem]:
         return
     build = _build(torch_version)
     place = ["--index-url", f"{PYTORCH_INDEX}/{build}"] if build else []
+    if build == "cpu":
+        place.append("--no-deps")  # they are here already; that index has old ones of some
     mend = _pip("torch torchvision", "--force-reinstall", *place)
     try:
         facts["torchvision"] = vision_version = str(import_module("torchvision").__version__)

@@ -84,11 +84,15 @@ def test_metadata_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("torch", "vision", "index"),
     [
-        ("2.14.1+cpu", "0.29.1+cu130", "/cpu "),
-        ("2.14.1+cpu", "0.29.1", "/cpu "),
+        ("2.14.1+cpu", "0.29.1+cu130", "/cpu --no-deps torch torchvision"),
+        ("2.14.1+cpu", "0.29.1", "/cpu --no-deps torch torchvision"),
         ("2.14.1+cu128", "0.29.1+cu130", "/cu128 "),
         ("2.14.1", "0.29.1+cpu", "install --force-reinstall torch"),
-        ("2.14.1+cpu", RuntimeError("operator torchvision::nms does not exist"), "/cpu "),
+        (
+            "2.14.1+cpu",
+            RuntimeError("operator torchvision::nms does not exist"),
+            "/cpu --no-deps torch torchvision",
+        ),
         ("2.14.1", ImportError("No module named 'torchvision'"), "reinstall torch torchvision"),
     ],
 )
