@@ -197,8 +197,8 @@ def _shifted(faulty: int, rng: np.random.Generator) -> list[Specimen]:
     drawn = []
     for i, animal in enumerate(ANIMALS):
         shape = (height + 2 * _MARGIN, width + 2 * _MARGIN)
-        look = {"appearance": dimmed} if i == poor else {}
-        whole = _specimen(animal, _drawn(rng, shape=shape, **look))
+        look = dimmed if i == poor else None
+        whole = _specimen(animal, _drawn(rng, shape=shape, appearance=look))
         specimen = _crop(whole, _MARGIN, _MARGIN)
         if i == faulty:
             beside = _crop(whole, *(_MARGIN + int(step) for step in shift))
