@@ -10,6 +10,13 @@ from axonlab.widgets.form import Form
 from axonlab.widgets.gallery import Gallery
 from axonlab.widgets.job import JobWidget
 from axonlab.widgets.label import LabelWidget
+from axonlab.widgets.measuring import (
+    CutExplorer,
+    FibreShapeExplorer,
+    FrameExplorer,
+    PixelExplorer,
+    PowerExplorer,
+)
 from axonlab.widgets.meter import Meter
 from axonlab.widgets.neurites import NeuriteExplorer
 from axonlab.widgets.overlay import OverlayView
@@ -18,22 +25,32 @@ from axonlab.widgets.slide import SlideViewer
 
 __all__ = [
     "CellWidget",
+    "CutExplorer",
     "DoctorWidget",
     "FibreExplorer",
+    "FibreShapeExplorer",
     "Form",
+    "FrameExplorer",
     "Gallery",
+    "ImageQualityExplorer",
     "JobWidget",
     "LabelWidget",
     "Meter",
     "NeuriteExplorer",
     "NeuriteScene",
     "OverlayView",
+    "PixelExplorer",
+    "PowerExplorer",
     "SegmentWidget",
     "SlideViewer",
     "TrainWidget",
 ]
 
-_WITH_TORCH = {"SegmentWidget": "segment", "TrainWidget": "train"}
+_WITH_TORCH = {
+    "ImageQualityExplorer": "image_quality",
+    "SegmentWidget": "segment",
+    "TrainWidget": "train",
+}
 """What imports torch, which the others do not need, and the modules it is in."""
 
 
