@@ -389,3 +389,25 @@ def test_exercises_run_unanswered_and_answered(tmp_path):
     run("09_exercises", tmp_path, answers=al.exercises.solutions(1))
     result = json.loads(score.read_text())
     assert result["seed"] == 1 and result["tasks"]["all"]["points"] == 20
+
+
+def test_measuring_well_leaves_what_it_promises(tmp_path):
+    """Six explorables run without a hand; tables and a figure come from plain functions."""
+    small = {"elongations": [1.0, 3.0], "tissue_um": 60, "pixels_um": 16, "conditions": [[0.3, 4]]}
+    notebook = run("08_measuring_well", tmp_path, **small, animals=[3, 12], fibres=[10, 1000])
+    folder = tmp_path / "runs/measuring_well"
+    opening = notebook.cells[0].source.partition("*Leaves*")[2]
+    promised = re.findall(r"`([\w]+\.\w+)`", opening)
+    assert sorted(path.name for path in folder.iterdir()) == sorted(promised)
+    g_ratios = pd.read_csv(folder / "g_ratios.csv", index_col="elongation")
+    spread = g_ratios.max(axis=1) - g_ratios.min(axis=1)
+    assert spread[1.0] < 0.02 < 0.1 < spread[3.0]
+    power = pd.read_csv(folder / "power.csv", index_col=0)
+    assert power.loc[12, "10"] > power.loc[3, "1000"]
+    borders = pd.read_csv(folder / "borders.csv").set_index(["field_um", "rule"])["density"]
+    assert borders[15, "complete ones only"] < -10 < 10 < borders[15, "all, cut ones too"]
+    assert len(pd.read_csv(folder / "images.csv")) == 1
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    shown = " ".join(str(output.get("data", {})) for output in outputs)
+    for name in ("FibreShape", "Cut", "Frame", "Pixel", "ImageQuality", "Power"):
+        assert f"{name}Explorer(" in shown
