@@ -61,13 +61,16 @@ def run(path, folder, prefix):
         if hasattr(started, "cpu_affinity"):  # what it starts inherits it
             started.cpu_affinity(started.cpu_affinity()[-1:])
         ended = ""
-        while started.poll() is None:
-            used = sum(map(_memory, _family(started)))
-            peak = max(peak, used)
-            if used > LIMIT:
-                ended = f"ended: more than {LIMIT / 1e9:.1f} GB"
-                _end(started)
-            time.sleep(SECONDS)
+        try:
+            while started.poll() is None:
+                used = sum(map(_memory, _family(started)))
+                peak = max(peak, used)
+                if used > LIMIT:
+                    ended = f"ended: more than {LIMIT / 1e9:.1f} GB"
+                    _end(started)
+                time.sleep(SECONDS)
+        finally:
+            _end(started)  # nothing is left when this is interrupted
         log.seek(0)
         told = log.read().strip().splitlines()
     if started.returncode and not ended:
