@@ -45,8 +45,9 @@ def read_volume(path: str | Path, *, voxel_size: Sequence[float] = ()) -> Volume
         stack of sections.
     """
     path = Path(path)
+    told: list[float] = []
     if path.is_dir():
-        pixels, told = read_stack(_sections(path), voxel_size=(1, 1, 1)).pixels, []
+        pixels = read_stack(_sections(path), voxel_size=(1, 1, 1)).pixels
     else:
         pixels, told = _read_tiff(path)
     size = tuple(voxel_size or told)
