@@ -23,8 +23,8 @@ SHOWN = {
     "05_slide": "SlideViewer",
     "06_membranes": "CellWidget",
     "07_neurites": "NeuriteScene",
-    "08_measuring_well": "FibreShape",
-    "09_exercises": "plot.overlay",
+    "08_measuring_well": "FibreShapeExplorer",
+    "09_exercises": "hv.Layout(tiles)",
 }
 """The cell of each notebook whose output is its picture."""
 
