@@ -271,8 +271,18 @@ def _rows(
 
 def finished(drawn: Sequence[hv.Element], **options: object) -> hv.Overlay:
     """Return elements as one figure that can be read in light and dark."""
-    usual = {"toolbar": None, "hooks": [_ink], "shared_axes": False}
+    usual = {"toolbar": None, "hooks": [_ink, _reach], "shared_axes": False}
     return hv.Overlay(list(drawn)).opts(**usual | options)
+
+
+def _reach(plot: holoviews.plotting.bokeh.OverlayPlot, element: hv.Overlay) -> None:
+    """Let axes reach as far as this frame says, which HoloViews asks the first one only."""
+    options = hv.Store.lookup_options("bokeh", element, "plot").kwargs
+    for axis, name in ((plot.state.x_range, "xlim"), (plot.state.y_range, "ylim")):
+        if name in options:
+            ends = options[name]
+            is_down = name == "ylim" and options.get("invert_yaxis", False)
+            axis.start, axis.end = reversed(ends) if is_down else ends
 
 
 def _ink(plot: holoviews.plotting.bokeh.OverlayPlot, element: hv.Overlay) -> None:

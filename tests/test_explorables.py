@@ -122,3 +122,18 @@ def test_no_torch_but_for_images():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert answer.stdout.strip() == "False"
+
+
+def test_axes_follow(explorables):
+    """A larger field and more animals are seen as a whole."""
+    frame, numbers = explorables["FrameExplorer"], explorables["PowerExplorer"]
+    frame.param.update(side=14, number=1)
+    numbers.animals = 5
+    picture = next(one for one in drawn(frame) if one.title.text.startswith("blue"))
+    experiment = next(one for one in drawn(numbers) if one.title.text.startswith("one experiment"))
+    before, end = picture.x_range.end - picture.x_range.start, experiment.x_range.end
+    frame.side, numbers.animals = 28, 9
+    width = picture.x_range.end - picture.x_range.start
+    assert width == pytest.approx(before + 14, abs=0.5)
+    assert experiment.x_range.end == pytest.approx(end + 8)
+    assert picture.y_range.start > picture.y_range.end

@@ -51,10 +51,6 @@ class Explorable(pn.viewable.Viewer):  # type: ignore[misc]  # panel has no type
         self._is_stale, self._is_waiting = True, False
         self._follow()
         self.param.watch(self._changed, own)
-        changed = streams.Params(self, ["_revision"])
-        self._figures = [
-            pn.Column(*(self._pane(draw, changed) for draw in column)) for column in self.figures()
-        ]
 
     def compute(self) -> Any:
         """Return what follows from the parameters."""
@@ -68,7 +64,8 @@ class Explorable(pn.viewable.Viewer):  # type: ignore[misc]  # panel has no type
         """Return in a sentence what the result says."""
         raise NotImplementedError
 
-    def _pane(self, draw: Draw, changed: streams.Stream) -> pn.pane.HoloViews:
+    def _pane(self, draw: Draw) -> pn.pane.HoloViews:
+        changed = streams.Params(self, ["_revision"])
         drawn = hv.DynamicMap(lambda _revision: draw(self.result), streams=[changed])
         return pn.pane.HoloViews(drawn, linked_axes=False)
 
@@ -117,7 +114,9 @@ class Explorable(pn.viewable.Viewer):  # type: ignore[misc]  # panel has no type
     def __panel__(self) -> pn.Column:
         heading = pn.pane.HTML(f"<b>{html.escape(self.title)}</b>", styles=TEXT)
         controls = pn.Column(*self._labelled(), width=290)
-        return pn.Column(heading, pn.FlexBox(controls, *self._figures), self.status)
+        # anew for each place that it is shown in: a map that was drawn begins at what it has kept
+        figures = [pn.Column(*map(self._pane, column)) for column in self.figures()]
+        return pn.Column(heading, pn.FlexBox(controls, *figures), self.status)
 
     def _labelled(self) -> list[pn.viewable.Viewable]:
         """Return the controls; buttons have their label above them, as sliders do."""
