@@ -119,7 +119,7 @@ def best_recipe(
     -------
     recipe : Recipe
     table : DataFrame
-        As `neurite_table`, a row for each recipe that was tried.
+        As `neurite_table`, a row for each recipe that was tried, by its numbers.
 
     Raises
     ------
@@ -133,7 +133,11 @@ def best_recipe(
         neurite_table({"": label_neurites(prediction, recipe, min_voxels=min_voxels)}, truth)
         for recipe in tried
     ]
-    table = pd.concat(rows).set_axis(pd.Index(map(str, tried), name="recipe"))
+    names = [
+        ", ".join(f"{key} {value}" for key, value in vars(recipe).items() if key != "offsets")
+        for recipe in tried
+    ]
+    table = pd.concat(rows).set_axis(pd.Index(names, name="recipe"))
     return tried[int(np.argmin(table["adapted_rand_error"]))], table
 
 

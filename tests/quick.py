@@ -29,7 +29,7 @@ QUICK = {
             "features": [2, 3],
         },
         "sections": [1, 3],
-        "numbers": {"bias": [-0.5], "threshold": [0.5], "h": [0.2]},
+        "numbers": {"bias": [[-0.5, -0.5]], "threshold": [0.5], "h": [0.2]},
     },
 }
 """By notebook; those that are quick anyway are not among them."""

@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, ImageChops
 from playwright.sync_api import sync_playwright
 from steps import CHROMIUM, CHROMIUM_FLAGS, cell_with, jupyterlab, run_all, wait_until
 
@@ -30,6 +30,7 @@ SHOWN = {
 
 SIZE = 400, 260
 HOUR = 3600
+PROMPT_PX = 80
 
 
 def thumbnail(page, name, address):
@@ -41,7 +42,10 @@ def thumbnail(page, name, address):
     output.scroll_into_view_if_needed()
     page.wait_for_timeout(4000)
     picture = Image.open(io.BytesIO(output.screenshot())).convert("RGB")
-    # what is at the top, in the proportions of all thumbnails
+    # what is at the top, without prompt and margins, in the proportions of all thumbnails
+    picture = picture.crop((PROMPT_PX, 0, *picture.size))
+    white = Image.new("RGB", picture.size, "white")
+    picture = picture.crop(ImageChops.difference(picture, white).getbbox())
     width, height = picture.size
     picture = picture.crop((0, 0, width, min(height, width * SIZE[1] // SIZE[0])))
     picture.thumbnail(SIZE, Image.Resampling.LANCZOS)
