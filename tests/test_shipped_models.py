@@ -3,6 +3,11 @@
 import pytest
 
 from axonlab import data, evaluate, models, samples, score, segment
+from axonlab.affinities import offsets_of
+from axonlab.objects import MeanAffinity, label_neurites
+from axonlab.region_graph import pieces
+from axonlab.volume import Volume, normalise_sections
+from axonlab.volume_predict import predict_affinities
 
 every_model = pytest.mark.parametrize("name", models.names())
 
@@ -57,3 +62,17 @@ def test_models_know_phantoms(name, sample):
     labels = segment.segment(samples.load(sample), name).labels
     dice = score.class_scores(labels, samples.load_labels(sample))["dice"]
     assert dice["axon"] > 0.8 and dice["myelin"] > 0.7
+
+
+def test_model_of_neurites_finds_those_it_has_not_seen(data_folder):
+    """Its card tells where it is from; in a corner of what it was judged on it makes few errors."""
+    model = models.load_model("fib25")
+    assert "fib25" in models.volume_names() and "fib25" not in models.names()
+    assert model.card.name == "fib25" and model.card.licence and model.card.citation
+    assert model.card.scores["mean affinity"]["adapted_rand_error"] < 0.075
+    corner = (slice(166, 230), slice(0, 96), slice(0, 96))
+    volume, truth = samples.load("fib25"), pieces(samples.load_truth("fib25")[corner])
+    greys = normalise_sections(Volume(volume.pixels[corner], volume.voxel_size))
+    recipe = MeanAffinity(tuple(offsets_of(model.card.classes)), threshold=0.25)
+    found = label_neurites(predict_affinities(model, greys), recipe, min_voxels=500)
+    assert score.partition_scores(found, truth)["adapted_rand_error"] < 0.15
