@@ -229,10 +229,19 @@ def _machine(facts: dict[str, str]) -> Iterator[Problem]:
 
 def _folders(facts: dict[str, str]) -> Iterator[Problem]:
     """Tell whether results can be written, and what data are at hand."""
-    runs = Path.cwd() / "runs"
+    try:
+        from axonlab import io, samples
+    except _BROKEN as error:
+        yield Problem(
+            f"axonlab cannot read files: {_first_line(error)}",
+            "axonlab as it was installed",
+            _pip("axonlab", "--force-reinstall"),
+        )
+        return
+    runs = io.run_folder("any").parent
     facts["results"] = str(runs)
     try:
-        with tempfile.TemporaryFile(dir=runs if runs.is_dir() else Path.cwd()):
+        with tempfile.TemporaryFile(dir=runs if runs.is_dir() else runs.parent):
             pass
     except OSError as error:
         yield Problem(
@@ -240,15 +249,6 @@ def _folders(facts: dict[str, str]) -> Iterator[Problem]:
             "a folder of your own",
             "Copy the notebooks to a folder of your own, and start Jupyter there",
         )
-    try:
-        from axonlab import samples
-    except _BROKEN as error:
-        yield Problem(
-            f"axonlab.samples cannot be imported: {_first_line(error)}",
-            "axonlab as it was installed",
-            _pip("axonlab", "--force-reinstall"),
-        )
-        return
     given = os.environ.get(samples.DATA_VARIABLE)
     facts["data"] = f"{samples.DATA_VARIABLE}={given}" if given else "bundled and downloaded"
     facts["downloads"] = str(samples.cache_folder())

@@ -87,20 +87,39 @@ def predict_affinities(
     else:
         estimate.check_prediction(model.network, pixels.shape, tile)
     tiles = Tiles(pixels.shape, tile, stride, halo)
+    if not test_time_augmentation:
+        return _see_all(see, tiles, pixels, len(offsets), tell)
     ways = [way for n in range(4) for way in combinations(range(3), n)]
-    ways = ways if test_time_augmentation else ways[:1]
     total = np.zeros((len(offsets), *pixels.shape), np.float32)
     counts = np.zeros(total.shape, np.uint8)
-    for done, (way, place) in enumerate(product(ways, tiles.places)):
-        if place == tiles.places[0]:
-            view, seen = np.flip(pixels, way), np.empty_like(total)
-        part = see(tiles.padded(view[tiles.seen(place)])[None])
-        seen[(slice(None), *tiles.core(place))] = part[(slice(None), *tiles.inner(place))]
-        if place == tiles.places[-1]:
-            _add_mirrored(total, counts, seen, way, offsets)
-        tell((done + 1) / (len(ways) * len(tiles.places)))
+    for done, way in enumerate(ways):
+        view = np.flip(pixels, way)
+        seen = _see_all(
+            see,
+            tiles,
+            view,
+            len(offsets),
+            lambda share, done=done: tell((done + share) / len(ways)),
+        )
+        _add_mirrored(total, counts, seen, way, offsets)
     total /= counts
     return total
+
+
+def _see_all(
+    see: Callable[[NDArray[Any]], NDArray[np.float32]],
+    tiles: Tiles,
+    pixels: NDArray[np.float32],
+    n_channels: int,
+    tell: Tell,
+) -> NDArray[np.float32]:
+    """Return what a network says of a volume, tile by tile."""
+    result = np.empty((n_channels, *pixels.shape), np.float32)
+    for done, place in enumerate(tiles.places, start=1):
+        part = see(tiles.padded(pixels[tiles.seen(place)])[None])
+        result[(slice(None), *tiles.core(place))] = part[(slice(None), *tiles.inner(place))]
+        tell(done / len(tiles.places))
+    return result
 
 
 def _add_mirrored(
@@ -176,18 +195,21 @@ def predict_blocks(
     offsets = offsets_of(model.card.classes)
     network = model.network
     tiles = Tiles(shape, tile, network.stride, network.halo)
-    estimate.check_prediction(network, tile, tile)  # the whole is on disk
+    # the result is on disk: what is in memory is a tile, and what is seen around it
+    around = [min(n, t + 2 * h) for n, t, h in zip(shape, tile, network.halo, strict=True)]
+    estimate.check_prediction(network, around, tile)
     output = Path(output).absolute()
     arrays = {"affinities": ((len(offsets), *shape), (1, *tiles.size), "float16")}
     begin(output, {"shape": shape, "tile": tiles.size, "offsets": offsets}, arrays, "affinities")
     with workers(client) as team, locked(output):
         path, sha256 = keep_model(output, model)
         sections = {(z,): (source, z) for z in range(shape[0])}
-        greys = Stage(output / "run", "greys")
-        greys.forget(sections)  # looked at anew: they tell whether the source is another one
-        found = greys.run(_grey_range, sections, team, tell)
-        ranges = np.array([found[section]["range"] for section in sections])
-        predicted = Stage(output / "run", "predicted", model=sha256, greys=digest(ranges))
+        looked = Stage(output / "run", "greys")
+        looked.forget(sections)  # they tell whether the source is another one
+        greys = looked.run(_look, sections, team, tell)
+        ranges = np.array([greys[section]["range"] for section in sections])
+        hashes = "".join(str(greys[section]["sha256"]) for section in sections)
+        predicted = Stage(output / "run", "predicted", model=sha256, greys=hashes)
         tasks = {at: (source, output, tiles, at, path, sha256, ranges) for at in tiles.places}
         # torch takes all processors by itself
         predicted.run(_predict, tasks, team, tell, at_once=1 if team.are_threads else None)
@@ -255,8 +277,10 @@ class Tiles:
         return np.pad(seen, missing, mode="symmetric")
 
 
-def _grey_range(source: Any, z: int) -> Record:
-    return {"range": np.array(intensity_range(np.asarray(source[z], np.float32)))}
+def _look(source: Any, z: int) -> Record:
+    """Return the range of the greys of a section, and what tells it from another one."""
+    section = np.asarray(source[z], np.float32)
+    return {"range": np.array(intensity_range(section)), "sha256": np.array(digest(section))}
 
 
 def _predict(

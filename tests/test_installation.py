@@ -206,3 +206,10 @@ def test_a_report_is_read_in_a_notebook_and_in_a_terminal() -> None:
     assert told == repr(report)
     assert "✖ a < 1\n  expected: a > 2\n" in told and told.endswith("1 problem found.")
     assert str(Report({})).endswith("Nothing wrong was found.")
+
+
+def test_results_lie_where_notebooks_leave_them(tmp_path, monkeypatch):
+    """Seen from the folder of the notebooks, results are beside it."""
+    (tmp_path / "notebooks").mkdir()
+    monkeypatch.chdir(tmp_path / "notebooks")
+    assert installation.examine().facts["results"] == str(tmp_path / "runs")

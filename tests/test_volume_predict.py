@@ -9,6 +9,7 @@ import pytest
 import torch
 import zarr
 
+from axonlab import estimate
 from axonlab.affinities import BOUNDARY, NEAREST, channel_name, offsets_of, pair_slices
 from axonlab.models import Model, ModelCard
 from axonlab.networks import UNet
@@ -41,6 +42,7 @@ def affine(network):
     """Return a model whose network tells four affinities."""
     offsets = [*NEAREST, (0, -4, 0)]
     about = {"class": "UNet", "n_classes": 4, "features": [3, 4], "strides": [[1, 2, 2]]}
+    about["residual"] = True
     card = ModelCard("affine", [channel_name(o) for o in offsets], 0.01, about)
     return Model(network, card, "")
 
@@ -55,7 +57,7 @@ def bounding(network):
 @pytest.fixture
 def model():
     """Return a model of affinities that has learnt nothing."""
-    return affine(lively(UNet(4, features=(3, 4), strides=[(1, 2, 2)])))
+    return affine(lively(UNet(4, features=(3, 4), strides=[(1, 2, 2)], residual=True)))
 
 
 @pytest.mark.parametrize("residual", [False, True])
@@ -191,6 +193,32 @@ def test_other_greys_and_models_are_predicted_anew(model, tmp_path):
     torch.nn.init.normal_(model.network.head.weight)
     changed = predict_blocks(model, pixels, tmp_path / "a", tile=(4, 6, 12))
     assert np.abs(changed[:] - before).max() > 0.01
+
+
+def test_mirrored_greys_are_other_greys(model, tmp_path):
+    """A volume whose sections have the same range of greys, elsewhere in them, is another one."""
+    pixels = RNG.random((4, 12, 12), dtype=np.float32)
+    before = predict_blocks(model, pixels, tmp_path / "a", tile=(4, 6, 12))[:]
+    told = []
+    mirrored = np.flip(pixels, 2).copy()
+    found = predict_blocks(model, mirrored, tmp_path / "a", tile=(4, 6, 12), tell=told.append)
+    assert max(p.new for p in told if p.stage == "predicted") == 2
+    assert np.abs(found[:] - before).max() > 0.01
+
+
+def test_blocks_that_do_not_fit_into_memory(model, tmp_path, monkeypatch):
+    """What is seen around a tile counts, too."""
+    network, shape, tile = model.network, (40, 200, 200), (8, 64, 64)
+    around = [min(n, t + 2 * h) for n, t, h in zip(shape, tile, network.halo, strict=True)]
+    assert around != list(tile)
+    need = estimate.prediction_need(network, tile, tile)
+    monkeypatch.setattr("axonlab.machine.memory_free", lambda: need + 1000)
+    monkeypatch.setattr("axonlab.volume_predict.begin", lambda *_: 1 / 0)  # no further
+    with (
+        pytest.warns(UserWarning, match=r"in tiles of \(8, 64, 64\)"),
+        pytest.raises(ZeroDivisionError),
+    ):
+        predict_blocks(model, np.zeros(shape, np.float32), tmp_path / "a", tile=tile)
 
 
 def test_nothing_to_predict(model, tmp_path):
