@@ -212,8 +212,8 @@ def label_neurites(prediction: Floats, recipe: Recipe, *, min_voxels: int = 1) -
     recipe : MutexWatershed, MeanAffinity or BoundaryWatershed
     min_voxels : int
         Neurites of fewer voxels join the neighbour that they have the highest mean affinity with
-        (or the lowest mean boundary); those that touch none become 0. Of 2 on, voxels of no
-        neurite join one before, see `fill_alone`.
+        (or the lowest mean boundary); those that touch none become 0. From 2
+        on, voxels of no neurite are given one first, see `axonlab.neurite_fill.fill_alone`.
 
     Returns
     -------

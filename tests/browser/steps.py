@@ -92,6 +92,14 @@ def run_all(page, address):
     page.get_by_text("Run All Cells", exact=True).click()
 
 
+def wait_for_cells(page, seconds=2 * FIRST_RUN_MS // 1000):
+    """Wait until no cell runs or waits, and see that all of them have run, in their order."""
+    prompts = page.locator(".jp-CodeCell .jp-InputPrompt")
+    wait_until(lambda: not any("*" in text for text in prompts.all_text_contents()), page, seconds)
+    told = prompts.all_text_contents()
+    assert told == [f"[{n}]:" for n in range(1, len(told) + 1)]  # none after an error has run
+
+
 def wait_until(condition, page, seconds=30):
     """Look again and again, until something is so."""
     for _ in range(seconds * 5):

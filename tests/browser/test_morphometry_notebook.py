@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from steps import FIRST_RUN_MS, cell_with, run_all, served, wait_until
+from steps import FIRST_RUN_MS, cell_with, run_all, served, wait_for_cells, wait_until
 
 
 def count(page):
@@ -31,13 +31,7 @@ def delete_and_undo(page):
 def notebook(page, lab):
     """Run all cells of the notebook."""
     run_all(page, f"{lab}/04_morphometry.ipynb")
-    prompts = page.locator(".jp-CodeCell .jp-InputPrompt")
-    wait_until(
-        lambda: not any("*" in text for text in prompts.all_text_contents()),
-        page,
-        2 * FIRST_RUN_MS // 1000,
-    )
-    assert prompts.all_text_contents() == [f"[{n}]:" for n in range(1, prompts.count() + 1)]
+    wait_for_cells(page)
     return page
 
 

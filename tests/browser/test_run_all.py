@@ -6,7 +6,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from quick import QUICK
-from steps import FIRST_RUN_MS, run_all, wait_until
+from steps import FIRST_RUN_MS, run_all, wait_for_cells, wait_until
 
 ELSEWHERE = ("00_tour", "02_train")  # tests of their own look at all of their cells
 EVERY = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
@@ -23,14 +23,7 @@ def test_run_all(path, page, lab, lab_folder):
     parameters.source += "".join(f"\n{name} = {value!r}" for name, value in given.items())
     nbformat.write(content, lab_folder / "notebooks" / f"all_{path.name}")
     run_all(page, f"{lab}/all_{path.name}")
-    prompts = page.locator(".jp-CodeCell .jp-InputPrompt")
-    wait_until(
-        lambda: not any("*" in text for text in prompts.all_text_contents()),
-        page,
-        3 * FIRST_RUN_MS // 1000,
-    )
-    told = prompts.all_text_contents()
-    assert told == [f"[{n}]:" for n in range(1, len(told) + 1)]  # none after an error has run
+    wait_for_cells(page, 3 * FIRST_RUN_MS // 1000)
     cells = page.locator(".jp-CodeCell")
     for n in range(cells.count()):
         check_outputs(cells.nth(n), page)

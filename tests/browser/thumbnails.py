@@ -11,7 +11,7 @@ from pathlib import Path
 
 from PIL import Image, ImageChops
 from playwright.sync_api import sync_playwright
-from steps import CHROMIUM, CHROMIUM_FLAGS, cell_with, jupyterlab, run_all, wait_until
+from steps import CHROMIUM, CHROMIUM_FLAGS, cell_with, jupyterlab, run_all, wait_for_cells
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 SHOWN = {
@@ -36,8 +36,7 @@ PROMPT_PX = 80
 def thumbnail(page, name, address):
     """Run a notebook and return the picture of it."""
     run_all(page, f"{address}/{name}.ipynb")
-    prompts = page.locator(".jp-CodeCell .jp-InputPrompt")
-    wait_until(lambda: not any("*" in t for t in prompts.all_text_contents()), page, HOUR)
+    wait_for_cells(page, HOUR)
     output = cell_with(page, SHOWN[name]).first.locator(".jp-Cell-outputArea")
     output.scroll_into_view_if_needed()
     page.wait_for_timeout(4000)
