@@ -3,10 +3,10 @@
     python tests/benchmarks/bench_notebooks.py [00_tour …]
 
 runs all notebooks, or those that are named, one after another and each in an empty folder, with the
-data that come with axonlab. A notebook that takes more memory is ended, by the control group that
-systemd makes for it where it can, and otherwise here, by looking at its processes five times a
-second. Memory is the proportional set size of the kernel and all beside it, but not of JupyterLab,
-which takes some 0.15 GB more.
+data that come with axonlab and started as Binder starts it. A notebook that takes more memory is
+ended, by the control group that systemd makes for it where it can, and otherwise here, by looking at
+its processes five times a second. Memory is the proportional set size of the kernel and all beside
+it, but not of JupyterLab, which takes some 0.15 GB more.
 """
 
 import json
@@ -22,7 +22,8 @@ from pathlib import Path
 
 import psutil
 
-NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+ROOT = Path(__file__).parents[2]
+NOTEBOOKS = ROOT / "notebooks"
 
 LIMIT = 2_000_000_000
 """Bytes."""
@@ -49,10 +50,11 @@ def main(names):
 
 def run(path, folder, prefix):
     """Run a notebook; return minutes, peak memory in bytes, and how it ended."""
-    command = [*prefix, sys.executable, "-m", "papermill", str(path), str(folder / path.name)]
+    command = [*prefix, "bash", str(ROOT / "binder" / "start"), sys.executable, "-m", "papermill"]
+    command += [str(path), str(folder / path.name)]
     command += ["--no-progress-bar", "--log-level", "ERROR"]
     command += ["-y", json.dumps(PARAMETERS.get(path.stem, {}))]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "CPU_LIMIT": "1", "MEM_LIMIT": str(LIMIT)}
+    environment = os.environ | {"CPU_LIMIT": "1", "MEM_LIMIT": str(LIMIT)}
     environment |= {"AXONLAB_CACHE": str(folder / "cache")}
     environment.pop("AXONLAB_DATA", None)
     began, peak = time.monotonic(), 0
