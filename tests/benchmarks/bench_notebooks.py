@@ -4,9 +4,9 @@
 
 runs all notebooks, or those that are named, one after another and each in an empty folder, with
 the data that come with axonlab and started as Binder starts it. A notebook that takes more memory
-is ended, by the control group that systemd makes for it where it can, and otherwise here, by looking
-at its processes five times a second. Memory is the proportional set size of the kernel and all
-beside it, but not of JupyterLab, which takes some 0.15 GB more.
+is ended, by the control group that systemd makes for it where it can, and otherwise here, by
+looking at its processes five times a second. Memory is the proportional set size of the kernel and
+all beside it, but not of JupyterLab, which takes some 0.15 GB more.
 """
 
 import json
