@@ -49,7 +49,7 @@ def test_needs_grow_with_batch_and_patch() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_memory_of_a_real_pass(dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a forward pass really keeps for the backward one fits in, without much to spare."""
+    """What a forward pass really keeps for the backward one is told, to within a tenth."""
     monkeypatch.setattr(estimate, "_dtype", lambda: dtype)
     kept: dict[int, int] = {}
 
@@ -65,7 +65,7 @@ def test_memory_of_a_real_pass(dtype: torch.dtype, monkeypatch: pytest.MonkeyPat
     ):
         network(torch.rand(4, 1, 64, 64))
     expected = activations(step_need(build, 4, 64))
-    assert sum(kept.values()) < expected < 1.6 * sum(kept.values())
+    assert 0.95 * sum(kept.values()) < expected < 1.1 * sum(kept.values())
 
 
 def test_operations_of_a_convolution() -> None:
