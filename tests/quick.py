@@ -8,7 +8,7 @@ QUICK = {
         "left_out": [],
         "tuned": {"size": "small", "epochs": 2, "patches_per_image": 2, "batch": 2, "patch": 64},
         "few_images": [],
-        "stroke_steps": 1,
+        "fine_tuning": {"steps": 2, "batch": 2},
     },
     "05_slide": {"shape": [600, 800], "tile": 256, "cell": 20.0},
     "06_membranes": {

@@ -142,7 +142,7 @@ def test_labelling_goes_on_where_it_was(tmp_path):
 
 def test_training_leaves_a_model_that_segments(tmp_path):
     """Two short epochs on the bundled phantoms leave model files with full cards."""
-    options = {"left_out": [["sub-bf1"]], "few_images": [1], "few_steps": 2}
+    options = {"left_out": [["sub-bf1"]], "few_images": [1]}
     run("02_train", tmp_path, **QUICK["02_train"] | options)
     folder = tmp_path / "runs/train/tiny"
     model = al.models.load_model(folder / "model.safetensors")

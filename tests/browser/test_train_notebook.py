@@ -7,7 +7,7 @@ from steps import cell_with, run_all, wait_for_cells, wait_until
 SMALL = """
 pixel_size = 0.2
 tuned = {"size": "small", "epochs": 2, "patches_per_image": 4, "batch": 2, "patch": 64}
-few_images, few_steps, stroke_steps = [1], 2, 1
+few_images, fine_tuning = [1], {"steps": 2, "batch": 2}
 """
 
 WIDGETS = {
