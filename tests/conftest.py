@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from numpy.typing import NDArray
 
 from axonlab import io
@@ -16,6 +17,9 @@ from axonlab.micrograph import CLASSES, UNLABELLED
 
 Disc = Callable[[tuple[int, int], tuple[float, float], float], NDArray[np.bool_]]
 RandomBatch = Callable[..., tuple[Any, Any]]  # of torch, which only some tests need
+
+settings.register_profile("busy machine", deadline=None)  # no test fails for being slow
+settings.load_profile("busy machine")
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,7 @@ def ids(shape: tuple[int, ...], seed: int, low: int = -1) -> np.ndarray:
     return np.random.default_rng(seed).integers(low, 4, shape)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(SHAPES, st.integers(0, 1000), st.sampled_from(OFFSETS))
 def test_affinities_against_a_loop(
     shape: tuple[int, int, int], seed: int, offset: tuple[int, int, int]
@@ -57,7 +57,7 @@ def test_mirrored_targets_are_those_of_mirrored_instances() -> None:
     assert (before[:, 2:] == after[:, :-2]).all()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     SHAPES,
     st.integers(0, 1000),

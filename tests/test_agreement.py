@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
@@ -65,7 +65,6 @@ def test_what_is_too_far_is_no_pair() -> None:
 
 
 @given(st.integers(0, 10_000), st.integers(1, 40), st.integers(1, 40))
-@settings(deadline=None)
 def test_mutual_neighbours_by_brute_force(seed: int, n: int, m: int) -> None:
     """Pairs are those whose distance is least in its row and its column."""
     rng = np.random.default_rng(seed)

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 CPU = torch.device("cpu")
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(
     n=st.integers(1, 3),
     patch=st.integers(8, 40),
@@ -89,7 +89,7 @@ def test_what_lies_outside_is_mirrored() -> None:
         assert found == pytest.approx([3, 2, 1, 0, 0, 1, 2, 3, 3, 2, 1, 0])
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 999), size=st.integers(4, 40), scale=st.sampled_from([0.0, 1.0, 30.0]))
 def test_intensity_is_finite(seed: int, size: int, scale: float) -> None:
     """Grey values below 0 and far above 1, as percentiles leave them, give no NaN."""

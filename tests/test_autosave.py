@@ -422,7 +422,6 @@ def acts(draw: st.DrawFn) -> list[Any]:
 
 
 @settings(
-    deadline=None,
     max_examples=60,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

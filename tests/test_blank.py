@@ -63,7 +63,7 @@ def test_all_of_one_grey_value_is_blank():
     assert blank_area(np.full((40, 50), 7, np.float32)).all()
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(0, 2**32 - 1), st.integers(0, 3), st.booleans())
 def test_turned_and_mirrored(seed, turns, mirrored):
     """The blank area turns with the image."""

@@ -50,7 +50,7 @@ def slow_reliability(probabilities: NDArray[np.float32], truth: NDArray[np.uint8
     return pd.DataFrame(rows, columns=["pixels", "confidence", "correct"])
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(0, 1000), st.integers(1, 6), st.integers(1, 6))
 def test_reliability_against_a_loop(seed: int, height: int, width: int) -> None:
     """All sums agree with those of a loop, with unlabelled and unknown classes in the truth."""
@@ -96,7 +96,7 @@ def test_error_of_nothing_is_unknown() -> None:
     assert np.isnan(expected_calibration_error(table))
 
 
-@settings(deadline=None, max_examples=12)
+@settings(max_examples=12)
 @given(st.floats(0.3, 4))
 def test_temperature_is_found_again(temperature: float) -> None:
     """Logits that are so many times too large have that temperature, and scaled by it none."""

@@ -113,7 +113,7 @@ def test_specks_are_left_out():
     assert (found == (np.indices(found.shape) >= 8).all(0) * (probability > 0)).all()
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(PROBABILITIES, st.integers(0, 7), st.integers(0, 8))
 def test_every_cell_is_one_piece(probability, threshold, h):
     """Ids run from 1 to n, each is 4-connected, and together they are what is above threshold."""
@@ -124,7 +124,7 @@ def test_every_cell_is_one_piece(probability, threshold, h):
     assert all(brute_pieces(found == i).max() == 1 for i in range(1, found.max() + 1))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(PROBABILITIES, st.integers(0, 7), st.sampled_from([0.031, 0.071, 0.13, 0.27]))
 def test_as_many_as_h_maxima(probability, threshold, h):
     """There are as many cells as the h-maxima transform has maxima."""
@@ -132,7 +132,7 @@ def test_as_many_as_h_maxima(probability, threshold, h):
     assert found.max() == brute_n_maxima(probability, threshold / 8, h)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(PROBABILITIES, st.integers(0, 7), st.integers(0, 8), st.integers(0, 8))
 def test_larger_h_joins(probability, threshold, one, other):
     """Cells of a larger h are unions of those of a smaller one."""
@@ -144,7 +144,7 @@ def test_larger_h_joins(probability, threshold, one, other):
     assert (np.unique(pairs[0], return_counts=True)[1] == 1).all()
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(PROBABILITIES, st.integers(0, 7), st.integers(0, 7))
 def test_higher_threshold_shrinks(probability, one, other):
     """A higher threshold takes pixels from cells and adds none."""
@@ -155,7 +155,7 @@ def test_higher_threshold_shrinks(probability, one, other):
     assert (high <= low).all()
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(PROBABILITIES)
 def test_without_cuts_cells_are_pieces(probability):
     """With h of 1 cells are the 4-connected pieces above the threshold."""

@@ -87,7 +87,7 @@ def test_values_and_pixel_size_are_kept(tmp_path: Path, kind: str) -> None:
         assert source.read(np.s_[:, :])[1] == []
 
 
-@settings(deadline=None, max_examples=8)
+@settings(max_examples=8)
 @given(tile=st.integers(90, 900), fit=st.integers(1, 1 << 21))
 def test_any_tile_gives_the_same(
     tmp_path_factory: pytest.TempPathFactory, tile: int, fit: int

@@ -213,7 +213,6 @@ class AgainstAFreshStart(RuleBasedStateMachine):
 
 
 AgainstAFreshStart.TestCase.settings = settings(
-    deadline=None,
     max_examples=20,
     stateful_step_count=10,
     suppress_health_check=list(HealthCheck),

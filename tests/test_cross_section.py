@@ -63,7 +63,7 @@ def _minor_axis_ratio(a, b, thickness):
     return 2 * b / (4 * np.sqrt(second))
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.floats(1, 4), st.floats(0, 0.8), st.floats(0, 0.2))
 def test_the_area_of_the_axon_stays(elongation, bend, irregularity):
     """Neither elongation nor bend nor bulges change it, by the shoelace formula or in pixels."""

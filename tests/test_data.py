@@ -223,7 +223,7 @@ def test_a_patch_has_the_grey_values_of_its_image(pairs: list[Pair]) -> None:
 # --- transforms
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     shape=st.tuples(st.integers(1, 40), st.integers(1, 40)),
     size=st.integers(1, 50),

@@ -35,9 +35,7 @@ from axonlab.micrograph import CLASSES, UNLABELLED, Micrograph
 
 pytestmark = pytest.mark.filterwarnings("error")
 
-same_folder = settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40
-)
+same_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
 
 MYELIN, AXON, BARE = CLASSES["myelin"], CLASSES["axon"], CLASSES["unmyelinated axon"]
 SHAPES = hnp.array_shapes(min_dims=2, max_dims=2, max_side=9)
@@ -157,7 +155,6 @@ def on_image(patch: polygons.Patch, shape: tuple[int, int]) -> np.ndarray:
 # Outlines
 
 
-@settings(deadline=None)
 @given(MASKS)
 def test_outlines_are_exact(mask: np.ndarray) -> None:
     """Every object is inside its outline, nothing else is, and no ring meets itself."""
@@ -189,7 +186,7 @@ def test_outer_rings_run_clockwise() -> None:
 LENGTHS = st.floats(-4, 15, width=32, allow_subnormal=False)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(
     st.lists(
         hnp.arrays(
@@ -216,7 +213,6 @@ def test_filling_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     np.testing.assert_array_equal(polygons.fill([ring], (40, 40))[1], whole[1])
 
 
-@settings(deadline=None)
 @given(st.tuples(*[LENGTHS] * 2), st.tuples(*[LENGTHS.map(abs)] * 2), SHAPES)
 def test_ellipses_hold_the_centres_inside(
     centre: tuple[float, float], radii: tuple[float, float], shape: tuple[int, int]
@@ -231,7 +227,6 @@ def test_ellipses_hold_the_centres_inside(
     np.testing.assert_array_equal(filled, expected)
 
 
-@settings(deadline=None)
 @given(MASKS)
 def test_run_lengths_are_exact(mask: np.ndarray) -> None:
     """Run lengths are those of the columns one after the other, and are filled again."""
@@ -691,7 +686,6 @@ def test_axons_lie_on_their_sheaths(tmp_path: Path, order: int) -> None:
     assert ((labels == AXON).sum(), (labels == MYELIN).sum()) == (4, 32)
 
 
-@settings(deadline=None)
 @given(st.tuples(*[st.floats(0, 8)] * 4))
 def test_neighbours_share_no_pixel(ends: tuple[float, ...]) -> None:
     """Polygons with a common, slanted edge leave no gap and no overlap."""

@@ -45,9 +45,7 @@ from axonlab.io import (
 
 pytestmark = pytest.mark.filterwarnings("error")
 
-same_folder = settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=50
-)
+same_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
 
 RNG = np.random.default_rng(7)
 BYTES = RNG.integers(0, 256, (37, 53), np.uint8)

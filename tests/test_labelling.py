@@ -23,7 +23,7 @@ IDS = [*CLASSES.values(), UNLABELLED]
 SHAPE = (6, 9)
 BLANK = Micrograph(np.zeros(SHAPE), pixel_size=0.1, name="nerve")
 
-patient = settings(deadline=None, max_examples=60)
+patient = settings(max_examples=60)
 
 
 def masks(shape: tuple[int, int] = SHAPE) -> st.SearchStrategy[np.ndarray]:
@@ -169,7 +169,6 @@ class AgainstArrays(RuleBasedStateMachine):
 
 TestAgainstArrays = AgainstArrays.TestCase
 TestAgainstArrays.settings = settings(
-    deadline=None,
     max_examples=60,
     stateful_step_count=25,
     suppress_health_check=[HealthCheck.too_slow],

@@ -19,7 +19,7 @@ RandomBatch = Callable[..., tuple[Any, Any]]
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 each_loss = pytest.mark.parametrize("name", LOSSES)
-few = settings(deadline=None, max_examples=10)
+few = settings(max_examples=10)
 seeds = st.integers(0, 10**6)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from axonlab import io, phantom
@@ -209,7 +209,6 @@ def test_excel_and_parquet(ours: pd.DataFrame, tmp_path: Path) -> None:
 
 
 @given(st.floats(0.01, 0.5), st.lists(st.floats(10, 100), min_size=1, max_size=9))
-@settings(deadline=None)
 def test_the_pixel_size_scales(pixel_size: float, diameters: list[float]) -> None:
     """Lengths in pixels scale with the pixel size, and g does not."""
     lines = [f"{i},{d!r},{1.5 * d!r}" for i, d in enumerate(diameters, 1)]

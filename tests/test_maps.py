@@ -119,7 +119,7 @@ def test_maps_by_brute_force(slide: Slide, cell: float) -> None:
 
 
 @given(st.floats(2, 80))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_cells_add_up_to_the_field(slide: Slide, cell: float) -> None:
     """Counts, areas and means weighted by what they are of are those of the field."""
     table, labels, _, _ = slide
@@ -189,7 +189,7 @@ def strips(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @given(strips(), st.sampled_from(TILES))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_polygons_in_tiles_are_those_in_memory(slide: Slide, polygons: Any, tile: int) -> None:
     """The summaries are the same to the last bit, whatever the tiles."""
     table, labels, blank, outputs = slide
@@ -205,7 +205,7 @@ def test_polygons_in_tiles_are_those_in_memory(slide: Slide, polygons: Any, tile
     st.integers(0, 99),
     st.sampled_from(TILES),
 )
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_masks_in_tiles_are_those_in_memory(
     slide: Slide, step: int, n: int, seed: int, tile: int
 ) -> None:

@@ -154,7 +154,7 @@ def slow_row(axon: Mask, fibre: Mask) -> dict[str, Any]:
     return row | dict(zip(BOX, box, strict=True))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(pair=objects(), strip=st.sampled_from([1, 7, 30, 1 << 20]))
 def test_every_column_against_brute_force(pair: tuple[Objects, Objects], strip: int) -> None:
     """Every measurement of every object is that of its pixels, however the image is read."""
@@ -186,7 +186,7 @@ def close(column: str, value: float) -> Any:
     return pytest.approx(value, rel=1e-9, abs=1e-6 if column in ANGLES else 1e-9, nan_ok=True)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(objects())
 def test_sums_against_brute_force(pair: tuple[Objects, Objects]) -> None:
     """Sums, crossings and bounding boxes are counted right."""
@@ -211,7 +211,7 @@ def test_sums_against_brute_force(pair: tuple[Objects, Objects]) -> None:
         }
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(arrays(np.bool_, st.tuples(st.integers(1, 12), st.integers(1, 12))))
 def test_scikit_image_agrees(mask: Mask) -> None:
     """Perimeters are those of scikit-image; its axes take pixels for points, ours for squares."""
@@ -227,7 +227,7 @@ def test_scikit_image_agrees(mask: Mask) -> None:
     assert row["fibre_diameter_um"] == pytest.approx(region.equivalent_diameter_area)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(pair=objects(), data=st.data())
 def test_tiles_change_nothing(pair: tuple[Objects, Objects], data: st.DataObject) -> None:
     """The sums of four tiles, less those of what they share, are those of the image."""
@@ -248,7 +248,7 @@ def test_tiles_change_nothing(pair: tuple[Objects, Objects], data: st.DataObject
     pd.testing.assert_frame_equal(merged, object_sums(image), check_dtype=False)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(pair=objects(), tile=st.integers(1, 7))
 def test_table_of_tiles(pair: tuple[Objects, Objects], tile: int) -> None:
     """Measured in tiles, fibres have the very same table as in one piece."""
@@ -278,7 +278,7 @@ def test_merged_sums() -> None:
 # --- properties
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(pair=objects(), data=st.data())
 def test_renumbering_permutes_rows(pair: tuple[Objects, Objects], data: st.DataObject) -> None:
     """Ids are names: other ids give the same rows in another order."""
@@ -295,7 +295,7 @@ def test_renumbering_permutes_rows(pair: tuple[Objects, Objects], data: st.DataO
     )
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(pair=objects(), s=st.floats(0.01, 50))
 def test_pixel_size_scales(pair: tuple[Objects, Objects], s: float) -> None:
     """Lengths grow with the pixel size, areas with its square, ratios and flags not at all."""
@@ -310,7 +310,7 @@ def test_pixel_size_scales(pair: tuple[Objects, Objects], s: float) -> None:
     pd.testing.assert_frame_equal(other[whole], one[whole])
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(objects())
 def test_turned_views(pair: tuple[Objects, Objects]) -> None:
     """A transposed view exchanges y and x; a mirrored one keeps sizes and mirrors angles."""
@@ -378,7 +378,7 @@ def test_other_whole_numbers(dtype: type) -> None:
 # --- closed forms
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     radius=st.floats(20, 60),
     ratio=st.floats(0.4, 0.9),

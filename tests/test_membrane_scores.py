@@ -58,7 +58,7 @@ def slow_best(stack: tuple[Array, Array], score: Callable[[Array, Array], float]
     )
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(stacks())
 def test_pixel_error(stack: tuple[Array, Array]) -> None:
     """It is that of pixels counted one by one."""
@@ -71,7 +71,7 @@ def test_pixel_error(stack: tuple[Array, Array]) -> None:
     assert pixel_error(*stack) == pytest.approx(1 - slow_best(stack, f))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(stacks())
 def test_rand_error(stack: tuple[Array, Array]) -> None:
     """It is the F-score of the partition into 4-connected cells."""
@@ -83,7 +83,7 @@ def test_rand_error(stack: tuple[Array, Array]) -> None:
     assert rand_error(*stack) == pytest.approx(1 - slow_best(stack, f))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(stacks())
 def test_v_scores(stack: tuple[Array, Array]) -> None:
     """They are F-scores of pairs and of information, of cells whose borders are thin."""
@@ -103,7 +103,7 @@ def test_v_scores(stack: tuple[Array, Array]) -> None:
     assert v_info(*stack) == pytest.approx(slow_best(stack, information), abs=1e-9)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(arrays(bool, st.tuples(st.integers(1, 7), st.integers(1, 7))))
 def test_thin_borders(interior: Array) -> None:
     """Cells grow and keep apart, and nothing thicker than a line is left around them."""
@@ -185,7 +185,7 @@ def test_equal_is_not_more() -> None:
         assert pixel_error(probability, truth, thresholds=[0.2]) == 0
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(stacks(), st.integers(0, 7))
 def test_turned_and_mirrored(stack: tuple[Array, Array], turn: int) -> None:
     """The grid has no direction, but for pixels halfway, which thinning gives to one side."""

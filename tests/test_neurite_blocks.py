@@ -21,7 +21,7 @@ FAR = (*NEAREST, (-2, 0, 0), (0, -5, 0), (0, 0, -5))
 SMALL = {"block": (10, 20, 22), "context": (4, 8, 8)}
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(
     st.tuples(*[st.integers(1, 9)] * 3),
     st.tuples(*[st.integers(2, 5)] * 3),

@@ -117,7 +117,7 @@ def test_undo_and_redo_lead_there_and_back(correction, drawn):
     assert not correction.can_redo
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 2**32 - 1))
 def test_any_edits(seed):
     """Whatever is merged, split and taken back: no voxel is won or lost, and all comes back."""

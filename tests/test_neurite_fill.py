@@ -20,7 +20,7 @@ def brute_fill(objects_):
             return objects_
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(0, 10**6), st.floats(0.1, 0.95))
 def test_fill_is_that_of_voxel_by_voxel(seed, empty):
     """Each round gives lines the most frequent id around; a section of none stays empty."""
@@ -47,7 +47,7 @@ def brute_join(objects, affinities):
             return objects
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(0, 10**6), st.floats(0.1, 1.0))
 def test_voxels_alone_join_who_they_have_most_in_common_with(seed, empty):
     """Round by round, over affinities in both directions; an empty volume stays empty."""

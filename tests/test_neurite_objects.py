@@ -79,7 +79,7 @@ def brute_mutex(affinities, offsets, biases):
     return found
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     st.tuples(st.integers(1, 3), st.integers(1, 4), st.integers(1, 5)),
     st.integers(0, 10**6),
@@ -93,7 +93,7 @@ def test_mutex_watershed_is_that_of_its_definition(shape, seed, biases):
     assert same_voxels(found, brute_mutex(affinities, FAR, each))
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(st.integers(0, 10**6), st.sampled_from([1, 5]))
 def test_what_lies_outside_has_no_influence(seed, min_voxels):
     """Affinities to partners outside of the volume may be anything."""
@@ -135,7 +135,7 @@ def test_boundaries_of_known_truth():
     assert agree > 0.85 * truth.size
 
 
-@settings(deadline=None, max_examples=8)
+@settings(max_examples=8)
 @given(st.integers(0, 10**6), st.sampled_from([0.05, 0.15, 0.3]))
 def test_as_many_as_h_minima(seed, h):
     """There are as many neurites as valleys that are left when all are filled by h."""

@@ -39,7 +39,7 @@ def slow_matches(found: Objects, truth: Objects, min_iou: float) -> list[tuple[i
     return sorted(matches)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(pairs(), st.sampled_from(IOUS))
 def test_matches_against_pairs_of_masks(images: tuple[Objects, Objects], min_iou: float) -> None:
     """The pairs and their IoU are those of masks compared one by one."""
@@ -48,7 +48,7 @@ def test_matches_against_pairs_of_masks(images: tuple[Objects, Objects], min_iou
     assert list(matches.itertuples(index=False, name=None)) == slow_matches(*images, min_iou)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(pairs())
 def test_scores_against_pairs_of_masks(images: tuple[Objects, Objects]) -> None:
     """Counts and qualities follow their definitions."""
@@ -76,7 +76,7 @@ def test_scores_against_pairs_of_masks(images: tuple[Objects, Objects]) -> None:
         assert scores[name] == several
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(pairs(), st.permutations(range(1, 5)), st.sampled_from([np.int64, np.uint16, np.int32]))
 def test_other_ids_change_nothing(
     images: tuple[Objects, Objects], order: list[int], dtype: type
@@ -93,7 +93,7 @@ def test_other_ids_change_nothing(
     )
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(pairs(), st.integers(2, 4))
 def test_the_grid_does_not_matter(images: tuple[Objects, Objects], times: int) -> None:
     """Images enlarged, transposed or exchanged have the same scores."""

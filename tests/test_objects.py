@@ -209,7 +209,7 @@ def test_more_axons_than_16_bits() -> None:
     assert np.array_equal(axons[::2, ::2].ravel(), np.arange(1, 260**2 + 1))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(LABELS)
 def test_components_against_brute_force(labels: NDArray[np.uint8]) -> None:
     """Axons are the flooded components in reading order; fibres fill the pieces that hold any."""
@@ -239,7 +239,7 @@ def test_pieces_do_not_depend_on_each_other(group: int, monkeypatch: pytest.Monk
     assert np.array_equal(label(labels)[1], fibres)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(LABELS, st.sampled_from(["rows", "columns", "transposed", "view"]))
 def test_turning_the_image_turns_the_objects(labels: NDArray[np.uint8], how: str) -> None:
     """Mirrored or transposed labels give the same partition where no myelin is shared."""
@@ -259,7 +259,7 @@ def test_turning_the_image_turns_the_objects(labels: NDArray[np.uint8], how: str
         assert np.array_equal(turn(straight) == 0, turned == 0)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(LABELS, st.integers(2, 4))
 def test_a_finer_grid_shows_the_same_objects(labels: NDArray[np.uint8], times: int) -> None:
     """Each pixel drawn as a square of pixels: the same axons, and fibres that cover the same."""
@@ -402,7 +402,7 @@ def test_small_parts_are_left_out(disc: Callable[..., Any]) -> None:
     assert np.bincount(axons.ravel())[1:] == pytest.approx(np.pi * 20**2, rel=0.03)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(
     arrays(np.uint8, st.tuples(st.integers(1, 14), st.integers(1, 14)), elements=st.integers(0, 9))
 )

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import optimize, stats
@@ -72,7 +72,6 @@ def test_a_proportional_bias_is_seen() -> None:
 
 
 @given(pairs())
-@settings(deadline=None)
 def test_swapping_flips_the_sign(measured: Pairs) -> None:
     """What is above seen from the one is below seen from the other."""
     a, b = measured
@@ -88,7 +87,6 @@ def test_swapping_flips_the_sign(measured: Pairs) -> None:
 
 
 @given(pairs(), st.floats(0.01, 100))
-@settings(deadline=None)
 def test_the_unit_does_not_matter(measured: Pairs, scale: float) -> None:
     """In other units biases, limits and intercepts scale; slopes and correlations stay."""
     a, b = measured
@@ -152,7 +150,6 @@ def test_nothing_varies() -> None:
 
 
 @given(st.integers(0, 1000), st.permutations(range(4)))
-@settings(deadline=None)
 def test_order_does_not_matter(seed: int, order: list[int]) -> None:
     """Neither the order of the raters nor that of the things changes anything."""
     things = np.random.default_rng(seed).permutation(6)
@@ -164,7 +161,6 @@ def test_order_does_not_matter(seed: int, order: list[int]) -> None:
 
 
 @given(pairs())
-@settings(deadline=None)
 def test_total_least_squares(measured: Pairs) -> None:
     """With equal errors the line is the first principal axis."""
     a, b = measured
@@ -191,7 +187,6 @@ def test_the_line_is_the_nearest(ratio: float) -> None:
 
 
 @given(pairs(), st.floats(0.1, 10))
-@settings(deadline=None)
 def test_the_line_does_not_depend_on_who_is_first(measured: Pairs, ratio: float) -> None:
     """Seen from the other axis the slope is the reciprocal, which least squares does not give."""
     a, b = measured

@@ -59,14 +59,14 @@ def slow_scores(segmentation: Objects, truth: Objects) -> dict[str, float]:
     }
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(pairs())
 def test_against_pairs_of_pixels(images: Pair) -> None:
     """All scores follow their definitions."""
     assert partition_scores(*images) == pytest.approx(slow_scores(*images), abs=1e-12)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(pairs())
 def test_against_skimage(images: Pair) -> None:
     """With ids for zeros, entropies are skimage's; so are pairs, which it counts without i = i."""
@@ -94,7 +94,7 @@ def test_skimage_on_many_pixels() -> None:
     assert abs(trap - error) > 1e-3
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(pairs(), st.permutations(range(1, 4)), st.sampled_from([np.uint8, np.uint64, np.int64]))
 def test_other_ids_change_nothing(images: Pair, order: list[int], dtype: type) -> None:
     """Permuted ids, huge ids and other types give the same scores."""

@@ -68,7 +68,7 @@ def test_appearance_leaves_geometry() -> None:
     assert plain.micrograph.pixels.std() > blurred.micrograph.pixels.std()
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     modality=st.sampled_from(MODALITIES),
     shape=st.tuples(st.integers(1, 160), st.integers(1, 160)),
@@ -198,7 +198,7 @@ def test_g_rises_with_diameter() -> None:
     assert 0.03 < table.g_ratio.std() < 0.1
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(scale=st.floats(0.3, 3))
 def test_scale_is_free(scale: float) -> None:
     """Tissue and pixels enlarged together give the same fibres, with sizes scaled."""

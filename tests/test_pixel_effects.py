@@ -15,7 +15,7 @@ def fine():
     return phantom.nerve((300, 300), pixel_size=0.08, seed=4)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.floats(0.3, 3))
 def test_a_wrong_pixel_size_scales(fine, factor):
     """It is the same as measuring with the wrong one: lengths x s, areas x s², g x 1."""

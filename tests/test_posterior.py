@@ -47,7 +47,7 @@ def test_posterior_of_a_temperature() -> None:
     assert expected_calibration_error(posterior_reliability(fitted(scores), truth)) < 0.01
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.integers(0, 10_000), st.sampled_from(POSTERIORS))
 def test_posteriors_never_fall_and_are_plain_numbers(seed: int, kind: str) -> None:
     """Of any scores the map rises from 0 to 1 at most, and JSON gives it back the same."""

@@ -191,7 +191,7 @@ def test_doubt_is_where_the_mistakes_are(nerve: phantom.Phantom, proposal: Propo
 # --- where_next
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(st.data())
 def test_where_next_against_every_crop(data: st.DataObject) -> None:
     """No crop has more, and of equals the first in reading order is taken."""

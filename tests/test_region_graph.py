@@ -52,7 +52,7 @@ def brute_merge(graph, voxels, threshold, min_voxels):
         groups[best[1]] |= groups.pop(best[2])
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(0, 10**6))
 def test_graph_is_that_of_counting(seed):
     """Sums and counts are those of going from voxel to voxel."""
@@ -65,7 +65,7 @@ def test_graph_is_that_of_counting(seed):
         assert np.isclose(total, sum(expected[tuple(pair)]))
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.integers(0, 10**6), st.sampled_from([0.3, 0.5, 0.6, 1]), st.sampled_from([1, 9, 20]))
 def test_groups_are_those_of_joining_one_by_one(seed, threshold, min_voxels):
     """Groups are those of average linkage with all means computed anew at each step."""

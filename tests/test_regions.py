@@ -23,7 +23,7 @@ def whole(drawn: Regions, shape: tuple[int, int] = SHAPE) -> np.ndarray:
 
 
 @given(st.integers(0, 10**6), st.integers(3, 9))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_polygons_hold_the_pixels_whose_centres_they_hold(seed: int, n: int) -> None:
     """Whatever their shape, and where they reach out of the field."""
     corners = np.random.default_rng(seed).uniform(-15, 75, (n, 2))

@@ -47,7 +47,7 @@ def slow_scores(labels: Labels, truth: Labels) -> dict[str, tuple[float, float, 
     return rows
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(pairs())
 def test_scores_against_sets(pair: tuple[Labels, Labels]) -> None:
     """All columns agree with sets of pixels, 255 in either image included."""
@@ -60,7 +60,7 @@ def test_scores_against_sets(pair: tuple[Labels, Labels]) -> None:
         np.testing.assert_allclose(table.loc[name].astype(float), row)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(pairs(unlabelled=False))
 def test_dice_is_symmetric(pair: tuple[Labels, Labels]) -> None:
     """Exchanging the images keeps Dice and exchanges precision and recall."""
@@ -126,7 +126,7 @@ def test_shapes_must_agree() -> None:
 # --- confusion
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(pairs())
 def test_confusion_counts_pairs_of_pixels(pair: tuple[Labels, Labels]) -> None:
     """Every labelled pixel is in the cell of its true and its found class, and nowhere else."""
@@ -144,7 +144,7 @@ def test_confusion_counts_pairs_of_pixels(pair: tuple[Labels, Labels]) -> None:
     assert {names[n] for n in table.columns} == occur
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(pairs())
 def test_dice_of_a_confusion_is_that_of_the_images(pair: tuple[Labels, Labels]) -> None:
     """Both ways to the Dice agree."""
@@ -152,7 +152,7 @@ def test_dice_of_a_confusion_is_that_of_the_images(pair: tuple[Labels, Labels]) 
     np.testing.assert_allclose(dice(confusion(*pair)), wanted.astype(float))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(pairs(), pairs())
 def test_confusions_add_up(one: tuple[Labels, Labels], other: tuple[Labels, Labels]) -> None:
     """The sum of the tables of two images is the table of both at once."""
@@ -207,7 +207,7 @@ def slow_kappa(first: NDArray[np.generic], second: NDArray[np.generic]) -> float
     return float(cohen_kappa_score(first, second))
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(pairs())
 def test_agreement_against_scikit_learn(pair: tuple[Labels, Labels]) -> None:
     """All columns agree with counts of pixels and with the kappa of scikit-learn."""
@@ -220,7 +220,7 @@ def test_agreement_against_scikit_learn(pair: tuple[Labels, Labels]) -> None:
         np.testing.assert_allclose(table.loc[name].astype(float), row, atol=1e-12)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(pairs())
 def test_agreement_knows_no_truth(pair: tuple[Labels, Labels]) -> None:
     """Exchanging the raters exchanges their pixels and nothing else."""

@@ -74,7 +74,7 @@ def test_filler_is_background(model: Model) -> None:
 # --- predict
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(
     tile=st.integers(6, 60),
     shape=st.tuples(st.integers(1, 60), st.integers(1, 60)),
@@ -405,7 +405,7 @@ def test_classify_maps_names_to_ids() -> None:
 # --- segment
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(
     shape=st.sampled_from([(1, 1), (3, 5), (1, 40), (37, 52), (64, 33)]),
     pixel_size=st.sampled_from([0.03, 0.1, 0.137, 0.45]),

@@ -66,7 +66,7 @@ def test_orientation_and_eccentricity_of_scikit_image(blobs: list[Mask]) -> None
         assert row["eccentricity"] == pytest.approx(region.eccentricity, abs=0.01)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(arrays(np.bool_, st.tuples(st.integers(1, 14), st.integers(2, 14))), st.data())
 def test_hulls_of_tiles(mask: Mask, data: st.DataObject) -> None:
     """Runs that are cut by tiles have the same hull."""
@@ -95,7 +95,7 @@ def test_rectangle(shape: tuple[int, int]) -> None:
     assert ellipse["orientation_deg"] == pytest.approx(wanted, nan_ok=True)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(radius=st.floats(15, 45), y=st.floats(50, 51), x=st.floats(50, 51))
 def test_disc(disc: Draw, radius: float, y: float, x: float) -> None:
     """A rasterised disc is convex, and as wide in every direction as it is."""

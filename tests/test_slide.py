@@ -72,9 +72,7 @@ def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
 
 
-@settings(
-    deadline=None, max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     seed=st.integers(0, 10**6),
     tile=st.integers(25, 130),

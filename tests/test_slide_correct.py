@@ -142,7 +142,7 @@ def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(slide_correct, "MARGIN", 4)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     seed=st.integers(0, 10**6),
     margin=st.integers(2, 40),
@@ -174,9 +174,7 @@ def test_relabelled_as_a_whole(seed: int, margin: int, diameter: float) -> None:
     check_numbers(now, min_axon_diameter=diameter)
 
 
-@settings(
-    deadline=None, max_examples=2, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=2, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     seed=st.integers(0, 10**6),
     tile=st.integers(40, 130),

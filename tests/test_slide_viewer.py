@@ -92,7 +92,7 @@ def table_of(output):
 sides = st.tuples(st.floats(0, 700), st.floats(1, 900))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(x=sides, y=sides, frame=st.sampled_from([50, 200, 640]))
 def test_level_fits_the_screen(large, x, y, frame):
     """Pixels that are read are about as large as those of the screen, and never too many."""
@@ -107,7 +107,7 @@ def test_level_fits_the_screen(large, x, y, frame):
     assert n_read <= max(plot_slide.MAX_PIXELS, plane.levels[-1].size)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(x=sides, y=sides)
 def test_labels_are_those_nearest(large, x, y):
     """Each pixel of the screen shows the fibre there, at most half a pixel of the level aside."""

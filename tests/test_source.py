@@ -559,7 +559,6 @@ def test_nan_is_a_hole(tmp_path: Path, write: Callable[..., Write], value: float
         assert [h.region for h in part] == [np.s_[12:13, 30:33], np.s_[12:13, 50:51]]
 
 
-@settings(deadline=None)
 @given(hnp.arrays(bool, hnp.array_shapes(min_dims=2, max_dims=2, max_side=9)))
 def test_rectangles_cover_what_is_true(mask: np.ndarray) -> None:
     """Every pixel that is true lies in one rectangle, no other does."""
@@ -569,7 +568,6 @@ def test_rectangles_cover_what_is_true(mask: np.ndarray) -> None:
     np.testing.assert_array_equal(count, mask)
 
 
-@settings(deadline=None)
 @given(mask=hnp.arrays(bool, (9, 13)), tile=st.integers(1, 14))
 def test_joined_holes_cover_the_same(mask: np.ndarray, tile: int) -> None:
     """Joining changes nothing but how many there are, and a rectangle becomes one again."""
@@ -597,7 +595,7 @@ def test_holes_of_other_reasons_stay_apart() -> None:
     assert join_holes(holes) == holes
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(
     data=st.data(), kind=st.sampled_from(["tif, strips", "tif, tiles", "zarr 2", "zarr, sharded"])
 )

@@ -181,7 +181,7 @@ def test_every_flag_but_the_border_is_a_reason() -> None:
     assert set(validity.REASONS) == set(validity.DOUBT) == set(FLAGS) - {"touches_border"}
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9)), elements=st.integers(0, 3))
 )

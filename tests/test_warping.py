@@ -84,7 +84,7 @@ def costs(mask: Array, ids: Array, structure: Array | None) -> int:
     return sum(np.count_nonzero(found) - 1 for found in beside)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(sections(), st.sampled_from(THRESHOLDS))
 def test_warp(section: tuple[Array, Array], threshold: float) -> None:
     """Pixels are flipped in the order and to the end of the definition; topology stays."""
@@ -96,7 +96,7 @@ def test_warp(section: tuple[Array, Array], threshold: float) -> None:
     assert not any(is_simple(warped, y, x) for y, x in np.argwhere(warped != proposal))
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(sections(), st.booleans())
 def test_splits_and_mergers(section: tuple[Array, Array], warped_first: bool) -> None:
     """Pixels are what their flip does to the whole section."""
@@ -107,7 +107,7 @@ def test_splits_and_mergers(section: tuple[Array, Array], warped_first: bool) ->
     assert splits_and_mergers(warped, proposal) == expected
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(sections())
 def test_warping_error(section: tuple[Array, Array]) -> None:
     """It is the least of all thresholds that leave something."""

@@ -64,7 +64,7 @@ def test_whole_image_equals_window_by_window(
 
 
 @pytest.mark.parametrize("window", [95, 65])
-@settings(deadline=None, max_examples=4)
+@settings(max_examples=4)
 @given(height=st.integers(1, 40), width=st.integers(1, 40))
 def test_whole_image_equals_the_dilated_network(window: int, height: int, width: int) -> None:
     """Parts of an image and dilated layers are two ways to write one network, for any size."""
