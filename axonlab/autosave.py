@@ -13,7 +13,7 @@ from collections.abc import Callable
 from itertools import chain, count
 from pathlib import Path
 from typing import Any, NamedTuple
-from weakref import WeakValueDictionary
+from weakref import WeakValueDictionary, finalize
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -293,6 +293,7 @@ class Journal:
         write_bytes(path, _mark(labels), overwrite=True)
         self._path = path
         self._file = path.open("r+b", buffering=0)
+        finalize(self, self._file.close)  # who forgets a labelling does not close it
         self._end = self._file.seek(0, os.SEEK_END)
         self._waiting = b""
 

@@ -207,6 +207,16 @@ def test_a_labelling_forgotten_is_not_lost(folder: Path) -> None:
         del again
 
 
+def test_a_labelling_forgotten_leaves_no_file_open(folder: Path) -> None:
+    """Nobody closes a labelling whose cell is run again: its journal closes with it."""
+    gc.collect()  # what others have left
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        open_labelling(NERVE, folder)
+        gc.collect()
+    assert [w for w in caught if issubclass(w.category, ResourceWarning)] == []
+
+
 # Crashes
 
 

@@ -100,6 +100,16 @@ def wait_for_cells(page, seconds=2 * FIRST_RUN_MS // 1000):
     assert told == [f"[{n}]:" for n in range(1, len(told) + 1)]  # none after an error has run
 
 
+def wait_for_panel(page):
+    """Wait until all cells have run, and the kernel hears what is done in Panel's outputs.
+
+    What an output says while another cell runs may reach the kernel before its channel is open,
+    and is lost; Panel then keeps what follows back, for 5 s.
+    """
+    wait_for_cells(page)
+    page.wait_for_timeout(6000)
+
+
 def wait_until(condition, page, seconds=30):
     """Look again and again, until something is so."""
     for _ in range(seconds * 5):

@@ -9,6 +9,7 @@ from steps import (
     count_colour,
     run_all,
     served,
+    wait_for_panel,
     wait_until,
     write_notebook,
 )
@@ -46,7 +47,7 @@ def notebook(page, lab, lab_folder):
     write_notebook(lab_folder / "notebooks" / "explorer.ipynb", cells)
     run_all(page, f"{lab}/explorer.ipynb")
     cell_with(page, "FibreExplorer").locator(".bk-Figure").nth(1).wait_for(timeout=FIRST_RUN_MS)
-    page.wait_for_timeout(2000)
+    wait_for_panel(page)
     return page
 
 

@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from steps import FIRST_RUN_MS, cell_with, run_all, served, wait_for_cells, wait_until
+from steps import FIRST_RUN_MS, cell_with, run_all, served, wait_for_panel, wait_until
 
 
 def count(page):
@@ -31,7 +31,7 @@ def delete_and_undo(page):
 def notebook(page, lab):
     """Run all cells of the notebook."""
     run_all(page, f"{lab}/04_morphometry.ipynb")
-    wait_for_cells(page)
+    wait_for_panel(page)
     return page
 
 

@@ -6,7 +6,15 @@ import re
 import numpy as np
 import pytest
 from PIL import Image
-from steps import FIRST_RUN_MS, cell_with, count_colour, run_all, wait_until, write_notebook
+from steps import (
+    FIRST_RUN_MS,
+    cell_with,
+    count_colour,
+    run_all,
+    wait_for_panel,
+    wait_until,
+    write_notebook,
+)
 
 from axonlab.plot_fibres import SELECTED
 
@@ -42,7 +50,7 @@ def notebook(page, lab, lab_folder):
     write_notebook(lab_folder / "notebooks" / "neurites.ipynb", cells)
     run_all(page, f"{lab}/neurites.ipynb")
     cell_with(page, "NeuriteExplorer").locator(".bk-Figure").nth(1).wait_for(timeout=FIRST_RUN_MS)
-    page.wait_for_timeout(2000)
+    wait_for_panel(page)
     return page
 
 

@@ -3,7 +3,15 @@
 import re
 
 import pytest
-from steps import FIRST_RUN_MS, cell_with, count_colour, run_all, wait_until, write_notebook
+from steps import (
+    FIRST_RUN_MS,
+    cell_with,
+    count_colour,
+    run_all,
+    wait_for_panel,
+    wait_until,
+    write_notebook,
+)
 
 from axonlab.plot_fibres import SELECTED
 from axonlab.widgets.slide.picture import REGION
@@ -39,7 +47,7 @@ def notebook(page, lab, lab_folder):
     write_notebook(lab_folder / "notebooks" / "slide.ipynb", [IMPORTS, f"{SETUP}viewer", STATE])
     run_all(page, f"{lab}/slide.ipynb")
     cell_with(page, "SlideViewer").locator(".bk-Figure").first.wait_for(timeout=FIRST_RUN_MS)
-    page.wait_for_timeout(2000)
+    wait_for_panel(page)
     return page
 
 

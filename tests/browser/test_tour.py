@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from steps import FIRST_RUN_MS, cell_with, count_colour, run_all, wait_until
+from steps import FIRST_RUN_MS, cell_with, count_colour, run_all, wait_for_panel, wait_until
 
 from axonlab import plot_fibres
 
@@ -13,6 +13,7 @@ def tour(page, lab):
     """Open the tour and run all its cells, once."""
     run_all(page, f"{lab}/00_tour.ipynb")
     cell_with(page, "iterdir()").get_by_text("provenance.json").last.wait_for(timeout=FIRST_RUN_MS)
+    wait_for_panel(page)
     return page
 
 
@@ -28,7 +29,6 @@ def test_tour_in_jupyterlab(tour):
     figure = cell_with(tour, "fibre_figure")
     figure.scroll_into_view_if_needed()
     figure.locator("canvas").first.wait_for()
-    tour.wait_for_timeout(2000)
     before = count_colour(figure, plot_fibres.AXON)
     figure.locator("[title='Box Select']").first.click()
     scatter = figure.locator(".bk-Figure").nth(1)
@@ -48,7 +48,6 @@ def test_overlay_switch_hides_a_class(tour):
     overlay.scroll_into_view_if_needed()
     picture = overlay.locator(".bk-Figure").first
     picture.wait_for()
-    tour.wait_for_timeout(2000)
     before = picture.screenshot()
     overlay.get_by_role("button", name=re.compile("axon")).click()
     wait_until(lambda: picture.screenshot() != before, tour)

@@ -2,7 +2,7 @@
 
 import nbformat
 import pytest
-from steps import cell_with, run_all, wait_for_cells, wait_until
+from steps import cell_with, run_all, wait_for_panel, wait_until
 
 SMALL = """
 pixel_size = 0.2
@@ -41,7 +41,7 @@ def notebook(page, lab, lab_folder):
     small = path.with_name("02_train_small.ipynb")
     nbformat.write(content, small)
     run_all(page, f"{lab}/{small.name}")
-    wait_for_cells(page)
+    wait_for_panel(page)
     return page
 
 
