@@ -94,7 +94,7 @@ class Job(Generic[T]):
 
     def stop(self) -> None:
         """Ask the work to end soon, and return at once; what has ended was not stopped."""
-        if self.running:
+        if self.running and not self.stopping.is_set():
             self.stopping.set()
             self._tell()
 

@@ -98,6 +98,23 @@ def test_stop() -> None:
     assert not job.running
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_listener_may_stop_the_work() -> None:
+    """It is told of its own stop, and may ask again: it is told once."""
+    told: list[bool] = []
+    job = Job(until_stopped)
+
+    def stop_it() -> None:
+        told.append(job.running)
+        job.stop()
+
+    job.listeners.append(stop_it)
+    job.start()
+    job.stop()
+    assert job.wait() == "stopped"
+    assert told == [True, False]
+
+
 def test_errors_are_raised_again() -> None:
     """By every wait, as what they were."""
 
