@@ -112,7 +112,7 @@ def axon_block(
         blocks=(MicrographBlock(pixel_size), LabelBlock(pixel_size, classes)),
         get_items=repeat,
         splitter=FuncSplitter(is_valid),
-        item_tfms=RandomPatch(round(patch * MARGIN), valid_patch),
+        item_tfms=RandomPatch(round(patch * MARGIN), valid_patch, overhang=patch // 2),
         batch_tfms=Augment(patch, grey_variation),
     )
 
@@ -245,28 +245,46 @@ def _forget() -> None:
 class RandomPatch(RandTransform):
     """Cut the same square from image and mask: anywhere for training, the centre otherwise.
 
-    Images smaller than the square are mirrored; the mask is unlabelled there. For training,
-    squares without a label are passed over: of a few scribbles they would teach nothing.
+    What lies outside of the image is mirrored; the mask is unlabelled there. For training, squares
+    without a label are passed over: of a few scribbles they would teach nothing.
+
+    Parameters
+    ----------
+    size, valid_size : int
+        Sides of the squares in pixels, for training and for validation.
+    overhang : int
+        How far a square may reach beyond the image for training. A patch warped out of the middle
+        of a square rarely holds its corners: without this, those of the image are hardly seen.
     """
 
     order = 1
     split_idx = None  # for training and validation
 
-    def __init__(self, size: int, valid_size: int) -> None:
+    def __init__(self, size: int, valid_size: int, overhang: int = 0) -> None:
         super().__init__()
         self.sizes = (size, valid_size)
+        self.overhang = overhang
 
     def before_call(self, b: tuple[Tensor, Tensor], split_idx: int) -> None:
         self.do = True
         self.size = self.sizes[split_idx or 0]
-        spare = [max(0, n - self.size) for n in b[0].shape[-2:]]
-        labels = np.asarray(b[1])
+        spare = [n - self.size for n in b[0].shape[-2:]]
+        if split_idx:
+            self.corner = [max(0, n) // 2 for n in spare]
+            return
+        labels, least = np.asarray(b[1]), -self.overhang
         for _ in range(MAX_DRAWS):
-            draw = [int(torch.randint(n + 1, ())) for n in spare]
-            self.corner = [n // 2 for n in spare] if split_idx else draw
-            y, x = self.corner
-            if split_idx or (labels[y : y + self.size, x : x + self.size] != UNLABELLED).any():
+            self.corner = [
+                int(torch.randint(least, max(least, n + self.overhang) + 1, ())) for n in spare
+            ]
+            if (labels[self._inside] != UNLABELLED).any():
                 break
+
+    @property
+    def _inside(self) -> tuple[slice, slice]:
+        """The part of the image that the square covers."""
+        y, x = (slice(max(0, start), start + self.size) for start in self.corner)
+        return y, x
 
     def encodes(self, x: TensorImageBW) -> TensorImageBW:
         return TensorImageBW(self._cut(x, "symmetric"))
@@ -275,10 +293,11 @@ class RandomPatch(RandTransform):
         return TensorMask(self._cut(x, "constant", constant_values=UNLABELLED))
 
     def _cut(self, x: Tensor, mode: str, **how: int) -> Tensor:
-        y, x0 = self.corner
-        square = np.asarray(x)[..., y : y + self.size, x0 : x0 + self.size]
-        missing = [(0, 0)] * (square.ndim - 2) + [(0, self.size - n) for n in square.shape[-2:]]
-        return torch.from_numpy(np.pad(square, missing, mode, **how))  # type: ignore[call-overload]
+        part = np.asarray(x)[(..., *self._inside)]
+        before = [max(0, -start) for start in self.corner]
+        missing = [(0, 0)] * (part.ndim - 2)
+        missing += [(m, self.size - m - n) for m, n in zip(before, part.shape[-2:], strict=True)]
+        return torch.from_numpy(np.pad(part, missing, mode, **how))  # type: ignore[call-overload]
 
 
 class Augment(RandTransform):

@@ -248,6 +248,44 @@ def test_patches_of_small_images_are_mirrored_and_unlabelled(
         assert int(x[0, 0, 0]) == int(values[top, left])
 
 
+@settings(max_examples=50)
+@given(
+    shape=st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    size=st.integers(1, 50),
+    data=st.data(),
+)
+def test_squares_reach_beyond_the_image(
+    shape: tuple[int, int], size: int, data: st.DataObject
+) -> None:
+    """What lies there is the mirrored image, and has no label."""
+    overhang = data.draw(st.integers(0, size // 2))
+    values = torch.arange(shape[0] * shape[1]).reshape(shape)
+    mask = (values % 3).to(torch.uint8)
+    cut = RandomPatch(size, size, overhang)
+    x, y = cut((TensorImageBW(values[None]), TensorMask(mask)), split_idx=0)
+    rows, columns = (slice(size + start, 2 * size + start) for start in cut.corner)
+    wanted = [np.pad(values, size + 50, "symmetric"), np.pad(mask, size + 50, constant_values=255)]
+    for cut_out, whole in zip((x[0], y), wanted, strict=True):
+        assert np.array_equal(cut_out, whole[50:, 50:][rows, columns])
+    for start, n in zip(cut.corner, shape, strict=True):
+        assert -overhang <= start <= max(-overhang, n - size + overhang)
+
+
+def test_corners_are_trained_on(tmp_path: Path) -> None:
+    """Of an image little larger than a patch, the patches hold more than the middle."""
+    mask = np.zeros((92, 92), np.uint8)
+    for corner in ((0, 0), (0, 83), (83, 0), (83, 83)):
+        mask[corner[0] :, corner[1] :][:9, :9] = 127
+    mask[37:55, 37:55] = 255  # as many pixels as in the corners
+    io.write_image(tmp_path / "x.png", np.arange(92 * 92).astype(np.uint8).reshape(92, 92))
+    io.write_json(tmp_path / "x.json", {"PixelSize": [0.2, 0.2]})
+    io.write_image(tmp_path / "x_mask.png", mask)
+    torch.manual_seed(0)
+    dls = loaders(find_pairs(tmp_path), valid_animals=[], patch=64, patches_per_image=200)
+    corners, middle = (sum(int((y == n).sum()) for _, y in dls.train) for n in (1, 2))
+    assert corners > middle / 20
+
+
 def test_random_patches_reach_every_corner() -> None:
     """Each place of an image can be trained on."""
     values = torch.arange(9).reshape(3, 3)
