@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import sync_playwright
-from steps import CHROMIUM, CHROMIUM_FLAGS, jupyterlab
+from steps import CHROMIUM, CHROMIUM_FLAGS, jupyterlab, stop_kernels
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 
@@ -29,8 +29,10 @@ def lab(lab_folder):
 
 @pytest.fixture(scope="module")
 def page(lab):
-    """Open an empty page in headless Chromium."""
+    """Open an empty page in headless Chromium; what runs behind it ends with it."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)
-        yield browser.new_page(viewport={"width": 1500, "height": 1100})
+        page = browser.new_page(viewport={"width": 1500, "height": 1100})
+        yield page
+        stop_kernels(page, lab)
         browser.close()

@@ -92,6 +92,15 @@ def run_all(page, address):
     page.get_by_text("Run All Cells", exact=True).click()
 
 
+def stop_kernels(page, address):
+    """End all kernels of a JupyterLab that a page was opened in: each may hold 2 GB."""
+    kernels = f"{address.split('/lab/')[0]}/api/kernels"
+    cookies = {cookie["name"]: cookie["value"] for cookie in page.context.cookies()}
+    headers = {"X-XSRFToken": cookies.get("_xsrf", "")}
+    for kernel in page.request.get(kernels).json():
+        assert page.request.delete(f"{kernels}/{kernel['id']}", headers=headers).ok
+
+
 def wait_for_cells(page, seconds=2 * FIRST_RUN_MS // 1000):
     """Wait until no cell runs or waits, and see that all of them have run, in their order."""
     prompts = page.locator(".jp-CodeCell .jp-InputPrompt")
