@@ -293,7 +293,8 @@ class Journal:
         write_bytes(path, _mark(labels), overwrite=True)
         self._path = path
         self._file = path.open("r+b", buffering=0)
-        finalize(self, self._file.close)  # who forgets a labelling does not close it
+        # who forgets a labelling does not close it; at the end of Python, a save may still come
+        finalize(self, self._file.close).atexit = False
         self._end = self._file.seek(0, os.SEEK_END)
         self._waiting = b""
 

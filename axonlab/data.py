@@ -49,7 +49,7 @@ PATCH = 256
 MARGIN = 1.5
 """Side of the square cut from an image over that of the patch warped out of it."""
 
-MAX_DRAWS = 50
+MAX_DRAWS = 500
 """Squares looked at to find one that holds a label."""
 
 BYTES_KEPT, BYTES_READING = 5, 20
@@ -246,7 +246,8 @@ class RandomPatch(RandTransform):
     """Cut the same square from image and mask: anywhere for training, the centre otherwise.
 
     What lies outside of the image is mirrored; the mask is unlabelled there. For training, squares
-    without a label are passed over: of a few scribbles they would teach nothing.
+    without a label, further inside than they may overhang, are passed over: of a few scribbles
+    they would teach nothing.
 
     Parameters
     ----------
@@ -277,13 +278,12 @@ class RandomPatch(RandTransform):
             self.corner = [
                 int(torch.randint(least, max(least, n + self.overhang) + 1, ())) for n in spare
             ]
-            if (labels[self._inside] != UNLABELLED).any():
+            if (labels[self._covered(self.overhang)] != UNLABELLED).any():
                 break
 
-    @property
-    def _inside(self) -> tuple[slice, slice]:
-        """The part of the image that the square covers."""
-        y, x = (slice(max(0, start), start + self.size) for start in self.corner)
+    def _covered(self, trim: int = 0) -> tuple[slice, slice]:
+        """Return the part of the image that the square covers, or its middle, without its edges."""
+        y, x = (slice(max(0, n + trim), n + self.size - trim) for n in self.corner)
         return y, x
 
     def encodes(self, x: TensorImageBW) -> TensorImageBW:
@@ -293,7 +293,7 @@ class RandomPatch(RandTransform):
         return TensorMask(self._cut(x, "constant", constant_values=UNLABELLED))
 
     def _cut(self, x: Tensor, mode: str, **how: int) -> Tensor:
-        part = np.asarray(x)[(..., *self._inside)]
+        part = np.asarray(x)[(..., *self._covered())]
         before = [max(0, -start) for start in self.corner]
         missing = [(0, 0)] * (part.ndim - 2)
         missing += [(m, self.size - m - n) for m, n in zip(before, part.shape[-2:], strict=True)]

@@ -264,9 +264,8 @@ def test_squares_reach_beyond_the_image(
     cut = RandomPatch(size, size, overhang)
     x, y = cut((TensorImageBW(values[None]), TensorMask(mask)), split_idx=0)
     rows, columns = (slice(size + start, 2 * size + start) for start in cut.corner)
-    wanted = [np.pad(values, size + 50, "symmetric"), np.pad(mask, size + 50, constant_values=255)]
-    for cut_out, whole in zip((x[0], y), wanted, strict=True):
-        assert np.array_equal(cut_out, whole[50:, 50:][rows, columns])
+    assert np.array_equal(x[0], np.pad(values, size, "symmetric")[rows, columns])
+    assert np.array_equal(y, np.pad(mask, size, constant_values=UNLABELLED)[rows, columns])
     for start, n in zip(cut.corner, shape, strict=True):
         assert -overhang <= start <= max(-overhang, n - size + overhang)
 
@@ -302,10 +301,11 @@ def test_random_patches_hold_a_label() -> None:
     image = TensorImageBW(torch.zeros(1, 60, 60))
     mask = torch.full((60, 60), UNLABELLED, dtype=torch.uint8)
     mask[5:15, 40:50] = 1
-    patch = RandomPatch(20, 20)
-    for _ in range(100):
-        _, labels = patch((image, TensorMask(mask)), split_idx=0)
-        assert (labels == 1).any()
+    for overhang in (0, 6):
+        patch = RandomPatch(20, 20, overhang)
+        for _ in range(100):
+            _, labels = patch((image, TensorMask(mask)), split_idx=0)
+            assert (labels[overhang : 20 - overhang, overhang : 20 - overhang] == 1).any()
 
 
 def test_image_and_mask_stay_aligned(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,6 +29,7 @@ def test_tour_in_jupyterlab(tour):
     figure = cell_with(tour, "fibre_figure")
     figure.scroll_into_view_if_needed()
     figure.locator("canvas").first.wait_for()
+    tour.wait_for_timeout(2000)  # until it is drawn
     before = count_colour(figure, plot_fibres.AXON)
     figure.locator("[title='Box Select']").first.click()
     scatter = figure.locator(".bk-Figure").nth(1)
@@ -48,6 +49,7 @@ def test_overlay_switch_hides_a_class(tour):
     overlay.scroll_into_view_if_needed()
     picture = overlay.locator(".bk-Figure").first
     picture.wait_for()
+    tour.wait_for_timeout(2000)
     before = picture.screenshot()
     overlay.get_by_role("button", name=re.compile("axon")).click()
     wait_until(lambda: picture.screenshot() != before, tour)
